@@ -1,0 +1,21 @@
+# Everything comes from Debian 12 packages; packaging/debian-packages.txt lists them by name.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(OpenSSL 3 REQUIRED)
+find_package(CURL 7.88 REQUIRED)
+find_package(absl REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(CLI11 REQUIRED)
+pkg_check_modules(FUSE3 REQUIRED IMPORTED_TARGET fuse3>=3.14)
+
+# Asio has no CMake file in Debian: headers only, standalone (no Boost).
+add_library(secretfs_asio INTERFACE)
+target_compile_definitions(secretfs_asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED)
+target_link_libraries(secretfs_asio INTERFACE Threads::Threads)
+
+find_program(SECRETFS_CCACHE ccache)
+if(SECRETFS_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${SECRETFS_CCACHE})
+endif()

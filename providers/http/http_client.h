@@ -1,0 +1,65 @@
+#pragma once
+
+// One HTTP client for all providers: libcurl's multi interface driven by Asio on the I/O thread.
+// Connections are kept and reused per host; HTTP/2 where the server has it; the proxy comes from the
+// environment as curl reads it. Redirects are never followed across hosts (they are an error that
+// names both). Response bodies go to locked memory and are bounded.
+//
+// Makes one attempt a call: no retries here. Thread-safety: I/O thread only.
+
+#include <asio/awaitable.hpp>
+#include <asio/io_context.hpp>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/secret_bytes.h"
+#include "providers/store_config.h"
+
+namespace secretfs::providers {
+
+struct HttpRequest {
+  std::string method = "GET";
+  std::string url;
+  // Header values may be credentials, hence SecretBytes.
+  std::vector<std::pair<std::string, SecretBytes>> headers;
+  SecretBytes body;
+  MonotonicTime deadline = MonotonicTime::max();
+  size_t body_limit = 1 << 20;  // of the response
+};
+
+struct HttpResponse {
+  long status = 0;
+  std::multimap<std::string, std::string> headers;  // names in lower case
+  SecretBytes body;
+};
+
+struct HttpClientOptions {
+  TlsConfig tls;
+  size_t connections_per_host = 32;
+  std::string user_agent = "secretfs/" SECRETFS_VERSION;
+};
+
+class HttpClient {
+ public:
+  HttpClient(asio::io_context& context, const Clock& clock, HttpClientOptions options);
+  ~HttpClient();  // cancels what is under way
+  HttpClient(const HttpClient&) = delete;
+  HttpClient& operator=(const HttpClient&) = delete;
+
+  // Any answer of the server is a response, whatever its status. Failures: Unavailable (cannot
+  // resolve, connect, TLS handshake, connection cut), DeadlineExceeded, ResourceExhausted (body over
+  // the limit), FailedPrecondition (redirect to another host; TLS certificate not accepted),
+  // Cancelled (client destroyed). Messages name the URL without its query.
+  asio::awaitable<absl::StatusOr<HttpResponse>> Send(HttpRequest request);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace secretfs::providers

@@ -1,0 +1,28 @@
+#pragma once
+
+// JSON whose every string, key and container lives in locked, wiped memory: what providers parse
+// store responses with. Parsing never throws and never quotes input in an error.
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/secret_bytes.h"
+
+namespace secretfs::providers {
+
+using SecretJson = nlohmann::basic_json<std::map, std::vector, SecretString, bool, int64_t, uint64_t,
+                                        double, SecretAllocator>;
+
+// InvalidArgument with the byte offset of the first problem, without content.
+absl::StatusOr<SecretJson> ParseSecretJson(std::string_view text);
+
+// Serialised JSON, compact; key order as parsed objects keep it (sorted by name).
+SecretBytes DumpSecretJson(const SecretJson& json);
+
+// What a file of this JSON value holds: a string as it is, anything else as compact JSON.
+SecretBytes SecretJsonToBytes(const SecretJson& json);
+
+}  // namespace secretfs::providers
