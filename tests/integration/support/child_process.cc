@@ -131,6 +131,7 @@ std::optional<int> ChildProcess::Wait(milliseconds limit) {
   while (!exit_code_.has_value()) {
     int status = 0;
     if (waitpid(pid_, &status, WNOHANG) == pid_) {
+      core_dumped_ = WIFSIGNALED(status) && WCOREDUMP(status);
       exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
       // A grandchild may keep the pipes open: take what is there and do not wait for more.
       while (Pump(milliseconds(0)) && (output_end_.valid() || errors_end_.valid())) {

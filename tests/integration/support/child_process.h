@@ -45,6 +45,9 @@ class ChildProcess {
   // the rest of the output meanwhile.
   std::optional<int> Wait(std::chrono::milliseconds limit);
 
+  // After Wait: whether the kernel wrote a core dump.
+  bool core_dumped() const { return core_dumped_; }
+
   const std::string& output() const { return output_; }  // all of stdout read so far
   const std::string& errors() const { return errors_; }  // all of stderr read so far
 
@@ -54,6 +57,7 @@ class ChildProcess {
 
   pid_t pid_ = -1;
   std::optional<int> exit_code_;
+  bool core_dumped_ = false;
   UniqueFd input_, output_end_, errors_end_;
   std::string output_, errors_;
   size_t line_start_ = 0;

@@ -1,0 +1,94 @@
+// A planted value turns up in nothing that secretfs prints, logs, keeps or leaves behind.
+
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <filesystem>
+
+#include "tests/integration/support/mounted_binary.h"
+
+namespace secretfs::testing {
+namespace {
+
+constexpr char kPlanted[] = "PLANTED-7f3a-value-that-must-not-leak";
+constexpr char kRotated[] = "PLANTED-91bc-rotated-must-not-leak";
+
+class SecrecyTest : public MountedBinaryTest {
+ protected:
+  void SetUp() override {
+    MountedBinaryTest::SetUp();
+    if (!IsSkipped()) InitStore();
+  }
+
+  void ExpectClean(const std::string& text, const std::string& where) {
+    EXPECT_EQ(text.find("PLANTED"), std::string::npos) << where << " shows a value";
+  }
+  void ExpectClean(const Finished& finished, const std::string& where) {
+    ExpectClean(finished.output, where + " (stdout)");
+    ExpectClean(finished.errors, where + " (stderr)");
+  }
+};
+
+TEST_F(SecrecyTest, NoOutputOfAnyCommandShowsAValue) {
+  ExpectClean(Secretfs({"store", "put", "--store", store(), "app/password"}, {.input = kPlanted}),
+              "store put");
+  ExpectClean(Secretfs({"store", "put", "--store", store(), "app/json"},
+                       {.input = std::string("{\"broken\": \"") + kPlanted}),
+              "store put of broken JSON");
+  ExpectClean(Secretfs({"store", "list", "--json", "--store", store()}), "store list");
+  ExpectClean(Secretfs({"store", "history", "--store", store(), "app/password"}), "store history");
+  const std::string manifest = WriteFile(
+      "secretfs.yaml", "stores:\n  here:\n    local:\n      path: " + store().string() +
+                           "\nfiles:\n"
+                           "  - path: password\n    key: app/password\n"
+                           "  - path: broken\n    key: app/json\n    property: broken\n"
+                           "  - path: undecodable\n    key: app/password\n    decoding: Base64\n"
+                           "  - path: missing\n    key: app/missing\n");
+  ChildProcess& daemon =
+      Mount({"--log-level", "trace", "-f", manifest});
+  EXPECT_EQ(ReadFile(mount_point() / "password"), kPlanted);
+  EXPECT_EQ(ReadFile(mount_point() / "broken"), "");       // not JSON: an error
+  EXPECT_EQ(ReadFile(mount_point() / "undecodable"), "");  // not base64: an error
+  EXPECT_EQ(ReadFile(mount_point() / "missing"), "");
+  Put("app/password", kRotated);
+  EXPECT_TRUE(Eventually([&] { return ReadFile(mount_point() / "password") == kRotated; }));
+
+  ExpectClean(Secretfs({"status", mount_point()}), "status");
+  ExpectClean(Secretfs({"status", "--json", mount_point()}), "status --json");
+  ExpectClean(Secretfs({"refresh", mount_point()}), "refresh");
+  ExpectClean(Secretfs({"check", "--online", "-f", manifest}), "check --online");
+  const std::string proc = "/proc/" + std::to_string(daemon.pid());
+  ExpectClean(ReadFile(proc + "/cmdline"), "argv");
+  ExpectClean(ReadFile(proc + "/environ"), "environ");
+  daemon.Signal(SIGTERM);
+  EXPECT_EQ(daemon.Wait(std::chrono::seconds(10)), 0);
+  ExpectClean(daemon.output(), "the daemon's stdout");
+  ExpectClean(daemon.errors(), "the daemon's log");
+  EXPECT_FALSE(daemon.errors().empty()) << "the trace log is empty, so this test saw nothing";
+
+  // Nothing readable was left in the folder: the store is encrypted, the manifest holds names only.
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder())) {
+    if (entry.is_regular_file()) ExpectClean(ReadFile(entry.path()), entry.path().string());
+  }
+}
+
+TEST_F(SecrecyTest, ACrashLeavesNoCoreDump) {
+  Put("password", kPlanted);
+  ChildProcess& daemon = Mount({"local:" + store().string()});
+  EXPECT_EQ(ReadFile(mount_point() / "password"), kPlanted);
+  const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
+  ASSERT_EQ(prlimit(daemon.pid(), RLIMIT_CORE, &unlimited, nullptr), 0);
+  daemon.Signal(SIGABRT);
+  EXPECT_EQ(daemon.Wait(std::chrono::seconds(10)), 128 + SIGABRT);
+  EXPECT_FALSE(daemon.core_dumped());
+}
+
+TEST_F(SecrecyTest, AValueInArgvIsRefusedWithoutRepeatingIt) {
+  const Finished refused = Secretfs({"store", "put", "--store", store(), "password", kPlanted});
+  EXPECT_EQ(refused.exit_code, 2);
+  ExpectClean(refused, "store put with a value in argv");
+  EXPECT_NE(refused.errors.find("stdin"), std::string::npos) << refused.errors;
+}
+
+}  // namespace
+}  // namespace secretfs::testing
