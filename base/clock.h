@@ -1,8 +1,8 @@
 #pragma once
 
 // The two clocks of secretfs, behind one interface so that tests turn them by hand: monotonic time
-// for TTLs, leases and deadlines; wall time for what people read (mtime, status). Implementations are
-// safe to use from any thread.
+// for TTLs, leases and deadlines; wall time for what people read (mtime, status). Implementations
+// are safe to use from any thread.
 
 #include <chrono>
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// The one place where a failure becomes the errno that a reader of a file gets. docs/errors.md shows
-// the same table to users; tests/unit/base/errno_table_test.cc compares the two.
+// The one place where a failure becomes the errno that a reader of a file gets. docs/errors.md
+// shows the same table to users; tests/unit/base/errno_table_test.cc compares the two.
 
 #include "absl/status/status.h"
 

@@ -33,9 +33,7 @@ void IoThread::Start() {
   });
 }
 
-void IoThread::Post(std::function<void()> function) {
-  asio::post(context_, std::move(function));
-}
+void IoThread::Post(std::function<void()> function) { asio::post(context_, std::move(function)); }
 
 void IoThread::RunAndWait(std::function<void()> function) {
   std::promise<void> done;

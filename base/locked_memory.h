@@ -1,11 +1,11 @@
 #pragma once
 
-// Where secret values live: pages that are locked in memory (never swapped), left out of core dumps,
-// and wiped when given back. Small pieces share 64 KiB chunks by size class; larger ones get pages of
-// their own. Safe to use from any thread.
+// Where secret values live: pages that are locked in memory (never swapped), left out of core
+// dumps, and wiped when given back. Small pieces share 64 KiB chunks by size class; larger ones get
+// pages of their own. Safe to use from any thread.
 //
-// Locking can fail (RLIMIT_MEMLOCK of a normal user); the memory is then still wiped and undumpable,
-// and LockedMemoryStats says how much is not locked, which the mount command logs.
+// Locking can fail (RLIMIT_MEMLOCK of a normal user); the memory is then still wiped and
+// undumpable, and LockedMemoryStats says how much is not locked, which the mount command logs.
 
 #include <cstddef>
 

@@ -13,13 +13,13 @@
 namespace secretfs {
 namespace {
 
-// One JSON object a line, with the names that log collectors expect. spdlog's pattern cannot escape a
-// message for JSON, so the object is made by the JSON library.
+// One JSON object a line, with the names that log collectors expect. spdlog's pattern cannot escape
+// a message for JSON, so the object is made by the JSON library.
 class JsonFormatter final : public spdlog::formatter {
  public:
   void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
-    const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(
-        message.time.time_since_epoch());
+    const auto micros =
+        std::chrono::duration_cast<std::chrono::microseconds>(message.time.time_since_epoch());
     const std::string_view level = [&] {
       const auto view = spdlog::level::to_string_view(message.level);
       return std::string_view(view.data(), view.size());
@@ -38,8 +38,8 @@ class JsonFormatter final : public spdlog::formatter {
 };
 
 std::shared_ptr<spdlog::logger> MakeLogger() {
-  auto logger =
-      std::make_shared<spdlog::logger>("secretfs", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  auto logger = std::make_shared<spdlog::logger>("secretfs",
+                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>());
   logger->set_level(spdlog::level::warn);
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
   logger->flush_on(spdlog::level::trace);
@@ -71,7 +71,8 @@ absl::Status ParseLogLevel(std::string_view name, spdlog::level::level_enum& lev
       return absl::OkStatus();
     }
   }
-  return absl::InvalidArgumentError(Format("unknown log level '{}'; expected trace, debug, info, warn, error or off", name));
+  return absl::InvalidArgumentError(
+      Format("unknown log level '{}'; expected trace, debug, info, warn, error or off", name));
 }
 
 spdlog::logger& Log() { return *TheLogger(); }

@@ -1,8 +1,9 @@
 #pragma once
 
-// Logging: the only door to spdlog. One line an event on stderr, either as text or as JSON. A secret
-// value cannot be logged: SecretBytes has no formatter, and a SecretString's is deleted below. Safe
-// to use from any thread. Until SetUpLogging is called, warnings and errors go to stderr.
+// Logging: the only door to spdlog. One line an event on stderr, either as text or as JSON. A
+// secret value cannot be logged: SecretBytes has no formatter, and a SecretString's is deleted
+// below. Safe to use from any thread. Until SetUpLogging is called, warnings and errors go to
+// stderr.
 
 #include <spdlog/spdlog.h>
 

@@ -20,14 +20,16 @@ absl::Status HardenProcess() {
   // glibc fills memory that is freed with the complement of this byte (mallopt(3), M_PERTURB): the
   // only way to wipe what libcurl and OpenSSL kept on the heap without replacing their allocators.
   mallopt(M_PERTURB, 0x5a);
-  // With a finite limit, MCL_FUTURE would make later allocations fail instead of leaving them unlocked.
+  // With a finite limit, MCL_FUTURE would make later allocations fail instead of leaving them
+  // unlocked.
   rlimit locked{};
   getrlimit(RLIMIT_MEMLOCK, &locked);
   if (geteuid() != 0 && locked.rlim_cur != RLIM_INFINITY) {
-    return absl::ResourceExhaustedError(Format(
-        "the limit on locked memory is {} bytes (RLIMIT_MEMLOCK); secret values are locked one by one "
-        "as far as it allows",
-        locked.rlim_cur));
+    return absl::ResourceExhaustedError(
+        Format("the limit on locked memory is {} bytes (RLIMIT_MEMLOCK); secret values are locked "
+               "one by one "
+               "as far as it allows",
+               locked.rlim_cur));
   }
   // ONFAULT: lock what is touched; locking whole libraries would triple the resident size.
   if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {

@@ -3,8 +3,8 @@
 // Runs functions later on the I/O thread. An interface, so that unit tests advance time by hand
 // (tests/fakes/manual_clock.h) and need no sleep; AsioScheduler is the real one.
 //
-// Thread-safety: After and Cancel may be called from the I/O thread only. A function runs on the I/O
-// thread, never from inside After or Cancel.
+// Thread-safety: After and Cancel may be called from the I/O thread only. A function runs on the
+// I/O thread, never from inside After or Cancel.
 
 #include <cstdint>
 #include <functional>

@@ -2,12 +2,12 @@
 
 // SecretBytes is the only type that holds a secret value. Its memory is locked, left out of core
 // dumps and wiped on release (base/locked_memory.h). It is move-only, cannot be printed, logged or
-// converted to a string by accident: reading it takes a call whose name says so. Immutable once made,
-// except through mutable_bytes() before it is handed on. Not thread-safe while being made; a const
-// SecretBytes may be read from any thread.
+// converted to a string by accident: reading it takes a call whose name says so. Immutable once
+// made, except through mutable_bytes() before it is handed on. Not thread-safe while being made; a
+// const SecretBytes may be read from any thread.
 //
-// SecretBuilder grows a SecretBytes piece by piece up to a limit. SecretString is a std::string whose
-// memory is the same kind; it exists for parsers (see providers/secret_json.h).
+// SecretBuilder grows a SecretBytes piece by piece up to a limit. SecretString is a std::string
+// whose memory is the same kind; it exists for parsers (see providers/secret_json.h).
 
 #include <cstddef>
 #include <span>
@@ -51,9 +51,7 @@ class SecretBytes {
   std::span<std::byte> mutable_bytes() { return {data_, size_}; }
   // The value as text, for parsers and for handing it to the one place that needs it. The view is
   // valid as long as this object; what is copied out of it is no longer guarded.
-  std::string_view ExposeAsText() const {
-    return {reinterpret_cast<const char*>(data_), size_};
-  }
+  std::string_view ExposeAsText() const { return {reinterpret_cast<const char*>(data_), size_}; }
 
   // Equality in time that depends on the sizes only.
   bool ConstantTimeEquals(const SecretBytes& other) const;

@@ -19,22 +19,23 @@
 #define SECRETFS_STATUS_CONCAT(a, b) SECRETFS_STATUS_CONCAT_INNER(a, b)
 
 // Returns the status of `expression` from the enclosing function unless it is OK.
-#define SECRETFS_RETURN_IF_ERROR(expression)                         \
+#define SECRETFS_RETURN_IF_ERROR(expression) \
   if (absl::Status secretfs_status = (expression); !secretfs_status.ok()) return secretfs_status
 
 // Declares or assigns `target` from a StatusOr, or returns its status. `target` must not hold a
 // comma outside parentheses.
-#define SECRETFS_ASSIGN_OR_RETURN(target, expression) \
-  SECRETFS_ASSIGN_OR_RETURN_INNER(SECRETFS_STATUS_CONCAT(secretfs_or_, __LINE__), target, expression)
+#define SECRETFS_ASSIGN_OR_RETURN(target, expression)                                     \
+  SECRETFS_ASSIGN_OR_RETURN_INNER(SECRETFS_STATUS_CONCAT(secretfs_or_, __LINE__), target, \
+                                  expression)
 #define SECRETFS_ASSIGN_OR_RETURN_INNER(temporary, target, expression) \
   auto temporary = (expression);                                       \
   if (!temporary.ok()) return std::move(temporary).status();           \
   target = *std::move(temporary)
 
 // The same two for coroutines.
-#define SECRETFS_CO_RETURN_IF_ERROR(expression)                      \
+#define SECRETFS_CO_RETURN_IF_ERROR(expression) \
   if (absl::Status secretfs_status = (expression); !secretfs_status.ok()) co_return secretfs_status
-#define SECRETFS_CO_ASSIGN_OR_RETURN(target, expression)                                            \
+#define SECRETFS_CO_ASSIGN_OR_RETURN(target, expression)                                     \
   SECRETFS_CO_ASSIGN_OR_RETURN_INNER(SECRETFS_STATUS_CONCAT(secretfs_or_, __LINE__), target, \
                                      expression)
 #define SECRETFS_CO_ASSIGN_OR_RETURN_INNER(temporary, target, expression) \

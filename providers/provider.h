@@ -4,14 +4,14 @@
 // store asked by one identity (its credentials are its own business), so that two identities never
 // share an object, a token or a cache entry.
 //
-// Thread-safety: all calls are made on the I/O thread; coroutines of several calls interleave there.
-// A call must never block the thread: it awaits. A provider makes one attempt a call (one new login
-// after a rejected token included); retries, backoff and rate limits are the cache's.
+// Thread-safety: all calls are made on the I/O thread; coroutines of several calls interleave
+// there. A call must never block the thread: it awaits. A provider makes one attempt a call (one
+// new login after a rejected token included); retries, backoff and rate limits are the cache's.
 // Errors: gRPC's canonical codes as base/status.h says; NotFound, PermissionDenied and
 // Unauthenticated are answers of the store, transient codes are outages. No value in a message.
 //
-// Written for g++ 12, whose coroutines destroy some temporaries twice: parameters are taken by value,
-// and callers name arguments before the co_await.
+// Written for g++ 12, whose coroutines destroy some temporaries twice: parameters are taken by
+// value, and callers name arguments before the co_await.
 
 #include <asio/awaitable.hpp>
 #include <chrono>
@@ -28,7 +28,8 @@
 
 namespace secretfs::providers {
 
-// A lease that the store gave together with a dynamic secret (https://developer.hashicorp.com/vault/docs/concepts/lease).
+// A lease that the store gave together with a dynamic secret
+// (https://developer.hashicorp.com/vault/docs/concepts/lease).
 struct Lease {
   std::string id;
   std::chrono::seconds duration{0};
@@ -37,7 +38,8 @@ struct Lease {
 
 // One version of one secret, immutable once made.
 struct Secret {
-  // The whole value; for a structured store (Capabilities::structured) the JSON object of all fields.
+  // The whole value; for a structured store (Capabilities::structured) the JSON object of all
+  // fields.
   SecretBytes value;
   // Structured stores only: each field's value by name, as a reader of the field's file gets it.
   std::map<std::string, SecretBytes, std::less<>> fields;
@@ -63,7 +65,7 @@ struct RequestContext {
 };
 
 struct ListEntry {
-  std::string name;        // one path component below the prefix; any bytes but '/'… as the store has it
+  std::string name;  // one path component below the prefix; any bytes but '/'… as the store has it
   bool is_secret = false;  // both may be true: a secret with others below it
   bool is_prefix = false;
 };
@@ -107,8 +109,8 @@ class Provider {
 
   // Runs until the returned awaitable is cancelled or the store cannot be watched any more (status
   // says why; the cache starts it again with backoff). Calls `changed` on the I/O thread for every
-  // change below `prefix` that happens after the call, and once with `everything` whenever changes may
-  // have been missed. Unimplemented where capabilities().watch is false.
+  // change below `prefix` that happens after the call, and once with `everything` whenever changes
+  // may have been missed. Unimplemented where capabilities().watch is false.
   virtual asio::awaitable<absl::Status> Watch(std::string prefix, ChangeCallback changed);
 
   // Extends `lease`; the returned one counts from now. Unimplemented by default.
@@ -117,7 +119,8 @@ class Provider {
   // Gives `lease` back to the store. OK by default.
   virtual asio::awaitable<absl::Status> Revoke(Lease lease, RequestContext context);
 
-  // Proves that the store can be reached and the credentials are accepted, without reading a secret.
+  // Proves that the store can be reached and the credentials are accepted, without reading a
+  // secret.
   virtual asio::awaitable<absl::Status> CheckLogin(RequestContext context) = 0;
 
   // Called once before the provider is dropped: gives back tokens that the provider itself made.

@@ -13,8 +13,8 @@
 
 namespace secretfs::providers {
 
-using SecretJson = nlohmann::basic_json<std::map, std::vector, SecretString, bool, int64_t, uint64_t,
-                                        double, SecretAllocator>;
+using SecretJson = nlohmann::basic_json<std::map, std::vector, SecretString, bool, int64_t,
+                                        uint64_t, double, SecretAllocator>;
 
 // InvalidArgument with the byte offset of the first problem, without content.
 absl::StatusOr<SecretJson> ParseSecretJson(std::string_view text);

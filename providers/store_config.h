@@ -2,8 +2,9 @@
 
 // How a store is described, once for all deliveries: plain structs whose fields carry the names of
 // External Secrets' SecretStore.spec.provider. Manifests of any kind (secretfs.yaml, SecretStore,
-// SecretProviderClass, a STORE_URL) are translated into these; cli/store_factory makes the Provider.
-// Credentials are referred to by file, environment variable or inline SecretBytes-backed value.
+// SecretProviderClass, a STORE_URL) are translated into these; cli/store_factory makes the
+// Provider. Credentials are referred to by file, environment variable or inline SecretBytes-backed
+// value.
 
 #include <chrono>
 #include <map>
@@ -19,8 +20,8 @@ namespace secretfs::providers {
 
 // Where a credential comes from. Exactly one member is set. Files are read again when they change.
 struct CredentialSource {
-  std::string file;                             // path
-  std::string environment;                      // name of an environment variable
+  std::string file;                                 // path
+  std::string environment;                          // name of an environment variable
   std::shared_ptr<const SecretBytes> inline_value;  // from a Kubernetes Secret manifest given along
   bool empty() const { return file.empty() && environment.empty() && inline_value == nullptr; }
 };
@@ -42,7 +43,7 @@ struct TlsConfig {
   std::string ca_bundle;  // PEM text
   std::string client_certificate_file;
   std::string client_key_file;
-  std::string server_name;  // verified and sent as SNI instead of the URL's host
+  std::string server_name;   // verified and sent as SNI instead of the URL's host
   bool skip_verify = false;  // logs a warning on each start
 };
 
@@ -66,8 +67,7 @@ struct VaultKubernetesAuth {
   std::string role;
   CredentialSource jwt;  // empty: /var/run/secrets/kubernetes.io/serviceaccount/token
 };
-using VaultAuth =
-    std::variant<VaultTokenAuth, VaultAppRoleAuth, VaultJwtAuth, VaultKubernetesAuth>;
+using VaultAuth = std::variant<VaultTokenAuth, VaultAppRoleAuth, VaultJwtAuth, VaultKubernetesAuth>;
 
 struct VaultStoreConfig {
   std::string server;  // https://host:port

@@ -1,9 +1,10 @@
 // First reads of cold secrets.
 //
 // cold_bench first DIRECTORY COUNT URL_PREFIX: for i in 0..COUNT-1, alternately the first
-//   open+read+close of DIRECTORY/sI and a libcurl GET of URL_PREFIX + sI on a warm connection (token from
-//   VAULT_TOKEN). Prints the medians in microseconds.
-// cold_bench many DIRECTORY COUNT THREADS: reads all of DIRECTORY/s0… once with THREADS readers; prints
+//   open+read+close of DIRECTORY/sI and a libcurl GET of URL_PREFIX + sI on a warm connection
+//   (token from VAULT_TOKEN). Prints the medians in microseconds.
+// cold_bench many DIRECTORY COUNT THREADS: reads all of DIRECTORY/s0… once with THREADS readers;
+// prints
 //   the reads per second and the errors.
 
 #include <curl/curl.h>
@@ -51,7 +52,8 @@ class Getter {
  public:
   Getter() : handle_(curl_easy_init()) {
     const char* token = getenv("VAULT_TOKEN");
-    headers_ = curl_slist_append(nullptr, ("X-Vault-Token: " + std::string(token ? token : "")).c_str());
+    headers_ =
+        curl_slist_append(nullptr, ("X-Vault-Token: " + std::string(token ? token : "")).c_str());
     curl_easy_setopt(handle_, CURLOPT_HTTPHEADER, headers_);
     curl_easy_setopt(handle_, CURLOPT_WRITEFUNCTION, Discard);
     curl_easy_setopt(handle_, CURLOPT_WRITEDATA, &bytes_);
@@ -108,7 +110,9 @@ int Many(const std::string& directory, int count, int thread_count) {
   }
   for (std::thread& thread : threads) thread.join();
   const double seconds = MicrosecondsSince(start) / 1e6;
-  puts(nlohmann::json{{"reads_per_second", count / seconds}, {"errors", errors.load()}}.dump().c_str());
+  puts(nlohmann::json{{"reads_per_second", count / seconds}, {"errors", errors.load()}}
+           .dump()
+           .c_str());
   return 0;
 }
 
@@ -118,6 +122,7 @@ int main(int argc, char** argv) {
   const std::string mode = argc == 5 ? argv[1] : "";
   if (mode == "first") return First(argv[2], atoi(argv[3]), argv[4]);
   if (mode == "many") return Many(argv[2], atoi(argv[3]), atoi(argv[4]));
-  fprintf(stderr, "usage: cold_bench first DIRECTORY COUNT URL_PREFIX | many DIRECTORY COUNT THREADS\n");
+  fprintf(stderr,
+          "usage: cold_bench first DIRECTORY COUNT URL_PREFIX | many DIRECTORY COUNT THREADS\n");
   return 2;
 }

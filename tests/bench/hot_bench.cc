@@ -1,5 +1,5 @@
-// Hot reads of one small file, on secretfs and on tmpfs, in one run: open+read+close, stat, pread, on
-// one thread and on one per core.
+// Hot reads of one small file, on secretfs and on tmpfs, in one run: open+read+close, stat, pread,
+// on one thread and on one per core.
 //
 // Usage: hot_bench SECRETFS_FILE TMPFS_FILE [Google Benchmark options]
 
@@ -25,7 +25,7 @@ void OpenReadClose(benchmark::State& state, const std::string& path) {
 }
 
 void Stat(benchmark::State& state, const std::string& path) {
-  struct stat attributes {};
+  struct stat attributes{};
   for (auto _ : state) {
     if (stat(path.c_str(), &attributes) != 0) state.SkipWithError("cannot stat");
   }

@@ -1,7 +1,8 @@
 // Time from starting a command until a directory is a mount that answers.
 //
-// mount_bench DIRECTORY FILE COMMAND…: starts COMMAND (a `secretfs mount …` in the foreground), waits until
-// DIRECTORY/FILE can be read, prints {"usable_ms": N}, then ends the command with SIGTERM.
+// mount_bench DIRECTORY FILE COMMAND…: starts COMMAND (a `secretfs mount …` in the foreground),
+// waits until DIRECTORY/FILE can be read, prints {"usable_ms": N}, then ends the command with
+// SIGTERM.
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -29,7 +30,7 @@ int main(int argc, char** argv) {
   if (posix_spawnp(&child, argv[3], nullptr, nullptr, argv + 3, environ) != 0) return 1;
   double milliseconds = 0;
   while (milliseconds < 10'000) {
-    struct statfs info {};
+    struct statfs info{};
     milliseconds =
         std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
     if (statfs(directory.c_str(), &info) == 0 && info.f_type == FUSE_SUPER_MAGIC &&

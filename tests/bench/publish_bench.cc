@@ -1,9 +1,9 @@
 // From a change of the local store to the inotify event that a reader's watch on the mount hears.
 //
-// publish_bench STORE_FOLDER MOUNT_DIRECTORY ROUNDS COMMAND…: watches both folders, then runs COMMAND (a
-// `secretfs store put … NAME`, with a fresh value on its stdin) ROUNDS times. A round's time runs from
-// the rename that puts the new store file in place to the first event on the mount. Prints the
-// percentiles in milliseconds.
+// publish_bench STORE_FOLDER MOUNT_DIRECTORY ROUNDS COMMAND…: watches both folders, then runs
+// COMMAND (a `secretfs store put … NAME`, with a fresh value on its stdin) ROUNDS times. A round's
+// time runs from the rename that puts the new store file in place to the first event on the mount.
+// Prints the percentiles in milliseconds.
 
 #include <poll.h>
 #include <spawn.h>

@@ -1,8 +1,8 @@
 #pragma once
 
 // Time that tests turn by hand: a Clock and a Scheduler that share it. Advance runs every function
-// that became due, in order of due time, on the calling thread. Not thread-safe, but Now and WallNow
-// may be called from any thread.
+// that became due, in order of due time, on the calling thread. Not thread-safe, but Now and
+// WallNow may be called from any thread.
 
 #include <atomic>
 #include <functional>

@@ -44,8 +44,7 @@ TEST_F(SecrecyTest, NoOutputOfAnyCommandShowsAValue) {
                            "  - path: broken\n    key: app/json\n    property: broken\n"
                            "  - path: undecodable\n    key: app/password\n    decoding: Base64\n"
                            "  - path: missing\n    key: app/missing\n");
-  ChildProcess& daemon =
-      Mount({"--log-level", "trace", "-f", manifest});
+  ChildProcess& daemon = Mount({"--log-level", "trace", "-f", manifest});
   EXPECT_EQ(ReadFile(mount_point() / "password"), kPlanted);
   EXPECT_EQ(ReadFile(mount_point() / "broken"), "");       // not JSON: an error
   EXPECT_EQ(ReadFile(mount_point() / "undecodable"), "");  // not base64: an error

@@ -57,8 +57,8 @@ ChildProcess::ChildProcess(std::vector<std::string> command, ChildOptions option
   posix_spawn_file_actions_adddup2(&actions, in.read_end.get(), STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, out.write_end.get(), STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, error.write_end.get(), STDERR_FILENO);
-  const int failed = posix_spawnp(&pid_, arguments[0], &actions, nullptr, arguments.data(),
-                                  environment.data());
+  const int failed =
+      posix_spawnp(&pid_, arguments[0], &actions, nullptr, arguments.data(), environment.data());
   posix_spawn_file_actions_destroy(&actions);
   if (failed != 0) {
     fprintf(stderr, "cannot start %s: error %d\n", arguments[0], failed);

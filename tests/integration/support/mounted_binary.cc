@@ -86,7 +86,7 @@ ChildProcess& MountedBinaryTest::Mount(std::vector<std::string> arguments, Child
   arguments.push_back(mount_point());
   daemon_ = std::make_unique<ChildProcess>(std::move(arguments), std::move(options));
   const bool mounted = Eventually([this] {
-    struct statfs info {};
+    struct statfs info{};
     return statfs(mount_point().c_str(), &info) == 0 && info.f_type == FUSE_SUPER_MAGIC;
   });
   if (!mounted) {

@@ -1,7 +1,7 @@
 #pragma once
 
-// A GoogleTest fixture around the real `secretfs` program: a folder of its own, a local store in it,
-// mounts that are always unmounted. SKIPs with the reason where /dev/fuse cannot be opened.
+// A GoogleTest fixture around the real `secretfs` program: a folder of its own, a local store in
+// it, mounts that are always unmounted. SKIPs with the reason where /dev/fuse cannot be opened.
 
 #include <gtest/gtest.h>
 
@@ -39,7 +39,8 @@ class MountedBinaryTest : public ::testing::Test {
   void Import(const std::vector<std::pair<std::string, std::string>>& values);
   std::filesystem::path WriteFile(const std::string& name, const std::string& text);
 
-  // Starts `secretfs mount ARGUMENTS mount_point()` in the foreground and waits until it is mounted.
+  // Starts `secretfs mount ARGUMENTS mount_point()` in the foreground and waits until it is
+  // mounted.
   ChildProcess& Mount(std::vector<std::string> arguments, ChildOptions options = {});
   // Ends it with SIGTERM and expects a clean exit.
   void Unmount();

@@ -1,5 +1,5 @@
-// Watchers that nobody here wrote hear of rotations: Go's fsnotify and viper, Python's watchdog. Ten
-// rotations each, because the usual failure is to go deaf after the first.
+// Watchers that nobody here wrote hear of rotations: Go's fsnotify and viper, Python's watchdog.
+// Ten rotations each, because the usual failure is to go deaf after the first.
 
 #include <gmock/gmock.h>
 
@@ -31,9 +31,10 @@ class WatchersTest : public MountedBinaryTest {
     return arguments;
   }
   std::filesystem::path AtomicManifest(const std::string& file) {
-    return WriteFile("secretfs.yaml", "stores:\n  local:\n    local:\n      path: " +
-                                          store().string() + "\nmount:\n  layout: atomic\nfiles:\n  - path: " +
-                                          file + "\n    key: " + file + "\n");
+    return WriteFile("secretfs.yaml",
+                     "stores:\n  local:\n    local:\n      path: " + store().string() +
+                         "\nmount:\n  layout: atomic\nfiles:\n  - path: " + file +
+                         "\n    key: " + file + "\n");
   }
 
   std::filesystem::path programs_;
@@ -91,7 +92,8 @@ TEST_F(WatchersTest, ViperReloadsOnEveryRotationOfAnAtomicMount) {
   for (int i = 1; i <= kRotations; ++i) {
     Put("config.yaml", Config(i));
     ASSERT_TRUE(watcher.WaitForLine("changed value-" + std::to_string(i), kPatience))
-        << "rotation " << i << "\n" << watcher.output();
+        << "rotation " << i << "\n"
+        << watcher.output();
   }
 }
 
@@ -104,7 +106,8 @@ TEST_F(WatchersTest, ViperReloadsOnEveryRotationOfAFlatMount) {
   for (int i = 1; i <= kRotations; ++i) {
     Put("config.yaml", Config(i));
     ASSERT_TRUE(watcher.WaitForLine("changed value-" + std::to_string(i), kPatience))
-        << "rotation " << i << "\n" << watcher.output();
+        << "rotation " << i << "\n"
+        << watcher.output();
   }
 }
 

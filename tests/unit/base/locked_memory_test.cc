@@ -18,7 +18,8 @@ std::string MappingFlags(const void* address) {
   bool inside = false;
   for (std::string line; std::getline(smaps, line);) {
     uintptr_t begin = 0, end = 0;
-    if (sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) inside = begin <= wanted && wanted < end;
+    if (sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2)
+      inside = begin <= wanted && wanted < end;
     if (inside && line.starts_with("VmFlags:")) return line;
   }
   return "";
