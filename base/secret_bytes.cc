@@ -11,7 +11,7 @@ namespace secretfs {
 
 SecretBytes SecretBytes::CopyOf(std::span<const std::byte> bytes) {
   SecretBytes result(bytes.size());
-  if (!bytes.empty()) std::memcpy(result.data_, bytes.data(), bytes.size());
+  if (result.data_ != nullptr) std::memcpy(result.data_, bytes.data(), bytes.size());
   return result;
 }
 

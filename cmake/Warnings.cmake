@@ -2,9 +2,9 @@
 add_library(secretfs_options INTERFACE)
 target_compile_features(secretfs_options INTERFACE cxx_std_20)
 target_compile_options(secretfs_options INTERFACE
-  -Wall -Wextra -Werror -Wnon-virtual-dtor -Woverloaded-virtual -Wshadow=local
+  -Wall -Wextra -Werror -Wnon-virtual-dtor -Woverloaded-virtual
   -fstack-protector-strong -fno-omit-frame-pointer
-  $<$<CXX_COMPILER_ID:GNU>:-fcoroutines>
+  $<$<CXX_COMPILER_ID:GNU>:-fcoroutines;-Wshadow=local>
   $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>)
 # g++ 12 reports false maybe-uninitialized and dangling findings inside coroutine frames and
 # absl::StatusOr at -O2 (GCC bugs 105562 and 108000); clang's analyzer covers the same ground.
