@@ -59,7 +59,7 @@ class HttpClient {
 
  private:
   class Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;  // shared with the coroutines inside Send
 };
 
 }  // namespace secretfs::providers

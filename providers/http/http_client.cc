@@ -1,0 +1,298 @@
+#include "providers/http/http_client.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/associated_cancellation_slot.hpp>
+#include <asio/associated_executor.hpp>
+#include <asio/async_result.hpp>
+#include <asio/cancellation_state.hpp>
+#include <asio/dispatch.hpp>
+#include <asio/executor_work_guard.hpp>
+#include <asio/post.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "providers/http/curl_loop.h"
+#include "providers/http/transfer.h"
+#include "providers/http/url.h"
+
+namespace secretfs::providers {
+namespace {
+
+constexpr int kMaximumRedirects = 5;
+
+void InitializeCurl() {
+  static std::once_flag once;
+  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+}
+
+// OpenSSL writes to sockets in a way that raises SIGPIPE when the peer has gone. Blocked for the
+// thread (not ignored for the process, which children would inherit through exec).
+void BlockBrokenPipeSignal() {
+  thread_local bool blocked = false;
+  if (blocked) return;
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  blocked = true;
+}
+
+// The parked coroutine of one exchange, whatever Asio's type for it is.
+class Waiter {
+ public:
+  virtual ~Waiter() = default;
+  virtual void ResumeNow() = 0;    // on this stack, if this is its thread
+  virtual void ResumeLater() = 0;  // from the context's queue
+};
+
+template <typename Handler>
+class WaiterFor final : public Waiter {
+ public:
+  explicit WaiterFor(Handler handler)
+      : handler_(std::move(handler)), work_(asio::get_associated_executor(handler_)) {}
+  void ResumeNow() override { asio::dispatch(work_.get_executor(), std::move(handler_)); }
+  void ResumeLater() override { asio::post(work_.get_executor(), std::move(handler_)); }
+
+ private:
+  Handler handler_;
+  asio::executor_work_guard<asio::associated_executor_t<Handler>> work_;
+};
+
+bool IsRedirect(const HttpResponse& response) {
+  return (response.status == 301 || response.status == 302 || response.status == 303 ||
+          response.status == 307 || response.status == 308) &&
+         response.headers.contains("location");
+}
+
+absl::Status InFront(const absl::Status& status, const HttpRequest& request) {
+  return WithContext(status, Format("{} {}", request.method, UrlForMessages(request.url)));
+}
+
+// Makes `request` the one that the redirect asks for, if it stays with the server: the headers may
+// hold credentials, which no other server must see.
+absl::Status FollowRedirect(const HttpResponse& response, HttpRequest& request) {
+  SECRETFS_ASSIGN_OR_RETURN(const Origin from, OriginOf(request.url));
+  SECRETFS_ASSIGN_OR_RETURN(
+      std::string url, ResolveReference(request.url, response.headers.find("location")->second));
+  SECRETFS_ASSIGN_OR_RETURN(const Origin to, OriginOf(url));
+  if (from != to) {
+    return absl::FailedPreconditionError(Format(
+        "{}://{} redirects to another server, {}://{}, which is not followed; if that is the "
+        "right one, set it as the store's server",
+        from.scheme, from.HostAndPort(), to.scheme, to.HostAndPort()));
+  }
+  request.url = std::move(url);
+  const bool becomes_get = response.status == 303
+                               ? request.method != "HEAD"
+                               : response.status <= 302 && request.method == "POST";
+  if (becomes_get) {
+    request.method = "GET";
+    request.body = SecretBytes();
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+// Lives as long as the client or the last coroutine inside Send, so that one that is resumed after
+// the client's end finds `closed_` and returns.
+class HttpClient::Impl {
+ public:
+  Impl(asio::io_context& context, const Clock& clock, HttpClientOptions options);
+  ~Impl() { Close(); }
+
+  static asio::awaitable<absl::StatusOr<HttpResponse>> Run(std::shared_ptr<Impl> self,
+                                                           HttpRequest request);
+  void Close();
+
+ private:
+  // One exchange under way.
+  struct Exchange {
+    std::unique_ptr<Transfer> transfer;
+    absl::StatusOr<HttpResponse>* result;  // in the coroutine's frame
+    std::unique_ptr<Waiter> waiter;
+  };
+
+  // Runs `request` and puts what came of it into `result`; both stay where they are meanwhile.
+  static asio::awaitable<void> Perform(std::shared_ptr<Impl> self, const HttpRequest* request,
+                                       absl::StatusOr<HttpResponse>* result);
+  template <typename Handler>
+  void Begin(Handler handler, const HttpRequest& request, absl::StatusOr<HttpResponse>& result);
+  absl::StatusOr<CURL*> Start(const HttpRequest& request);
+  void Finished(CURL* handle, CURLcode code);
+  void Cancel(CURL* handle, uint64_t number);
+  void Recycle(std::unique_ptr<Transfer> transfer);
+
+  const Clock& clock_;
+  const HttpClientOptions options_;
+  std::shared_ptr<CurlLoop> loop_;
+  CURLSH* share_;
+  bool closed_ = false;
+
+  // By handle: a transfer is in `active_` or in `idle_`.
+  struct Active {
+    uint64_t number;  // handles are used again: cancelling names the exchange, not the handle
+    Exchange exchange;
+  };
+  std::unordered_map<CURL*, Active> active_;
+  std::vector<std::unique_ptr<Transfer>> idle_;
+  uint64_t next_number_ = 1;
+};
+
+HttpClient::Impl::Impl(asio::io_context& context, const Clock& clock, HttpClientOptions options)
+    : clock_(clock), options_(std::move(options)) {
+  InitializeCurl();
+  loop_ = CurlLoop::Create(context, options_.connections_per_host,
+                           [this](CURL* handle, CURLcode code) { Finished(handle, code); });
+  share_ = curl_share_init();
+  curl_share_setopt(share_, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+  if (options_.tls.skip_verify) {
+    Log().warn(
+        "TLS certificates of this store are not verified (insecure option): anybody on the "
+        "network path can read and change its secrets");
+  }
+}
+
+void HttpClient::Impl::Close() {
+  if (std::exchange(closed_, true)) return;
+  BlockBrokenPipeSignal();  // closing TLS connections writes to them
+  auto active = std::exchange(active_, {});
+  for (auto& [handle, entry] : active) {
+    loop_->Remove(handle);
+    *entry.exchange.result = absl::CancelledError("the HTTP client was closed");
+    entry.exchange.waiter->ResumeLater();
+  }
+  active.clear();
+  idle_.clear();
+  loop_->Close();
+  loop_.reset();
+  curl_share_cleanup(share_);
+}
+
+asio::awaitable<absl::StatusOr<HttpResponse>> HttpClient::Impl::Run(std::shared_ptr<Impl> self,
+                                                                    HttpRequest request) {
+  for (int redirects = 0;; ++redirects) {
+    // A cancelled coroutine must not reach the next co_await: it would throw.
+    const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) {
+      co_return InFront(absl::CancelledError("cancelled"), request);
+    }
+    absl::StatusOr<HttpResponse> result = absl::UnknownError("");
+    co_await Perform(self, &request, &result);
+    if (!result.ok()) co_return InFront(result.status(), request);
+    if (!IsRedirect(*result)) co_return std::move(result);
+    if (redirects == kMaximumRedirects) {
+      absl::Status status = absl::FailedPreconditionError(
+          Format("more than {} redirects in a row", kMaximumRedirects));
+      co_return InFront(status, request);
+    }
+    const absl::Status followed = FollowRedirect(*result, request);
+    if (!followed.ok()) co_return InFront(followed, request);
+  }
+}
+
+asio::awaitable<void> HttpClient::Impl::Perform(std::shared_ptr<Impl> self,
+                                                const HttpRequest* request,
+                                                absl::StatusOr<HttpResponse>* result) {
+  return asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+      [self = self.get(), request, result](auto handler) {
+        self->Begin(std::move(handler), *request, *result);
+      },
+      asio::use_awaitable);
+}
+
+template <typename Handler>
+void HttpClient::Impl::Begin(Handler handler, const HttpRequest& request,
+                             absl::StatusOr<HttpResponse>& result) {
+  const absl::StatusOr<CURL*> started = Start(request);
+  if (!started.ok()) {
+    result = started.status();
+    WaiterFor<Handler>(std::move(handler)).ResumeLater();
+    return;
+  }
+  Active& active = active_.at(*started);
+  auto slot = asio::get_associated_cancellation_slot(handler);
+  if (slot.is_connected()) {
+    slot.assign([this, handle = *started, number = active.number](asio::cancellation_type type) {
+      if (type != asio::cancellation_type::none) Cancel(handle, number);
+    });
+  }
+  active.exchange.result = &result;
+  active.exchange.waiter = std::make_unique<WaiterFor<Handler>>(std::move(handler));
+}
+
+// The transfer is in `active_` when this returns OK; it cannot finish before the caller returns to
+// the context.
+absl::StatusOr<CURL*> HttpClient::Impl::Start(const HttpRequest& request) {
+  if (closed_) return absl::CancelledError("the HTTP client was closed");
+  BlockBrokenPipeSignal();
+  const bool bounded = request.deadline != MonotonicTime::max();
+  const Duration left = bounded ? request.deadline - clock_.Now() : Duration::max();
+  if (left <= Duration(0)) {
+    return absl::DeadlineExceededError("the deadline had passed before the request was sent");
+  }
+  std::unique_ptr<Transfer> transfer;
+  if (idle_.empty()) {
+    transfer = std::make_unique<Transfer>(options_, share_);
+    loop_->Adopt(transfer->handle());
+  } else {
+    transfer = std::move(idle_.back());
+    idle_.pop_back();
+  }
+  const absl::Status prepared = transfer->Prepare(request, left);
+  if (!prepared.ok()) {
+    Recycle(std::move(transfer));
+    return prepared;
+  }
+  CURL* const handle = transfer->handle();
+  active_.emplace(handle, Active{next_number_++, {std::move(transfer), nullptr, nullptr}});
+  // The injected clock says how much time is left; the loop measures it in real time.
+  loop_->Add(handle, bounded ? MonotonicTime(std::chrono::steady_clock::now()) + left
+                             : MonotonicTime::max());
+  return handle;
+}
+
+void HttpClient::Impl::Finished(CURL* handle, CURLcode code) {
+  auto node = active_.extract(handle);
+  Exchange exchange = std::move(node.mapped().exchange);
+  *exchange.result = exchange.transfer->Finish(code);
+  Recycle(std::move(exchange.transfer));
+  exchange.waiter->ResumeNow();  // may end this object
+}
+
+void HttpClient::Impl::Cancel(CURL* handle, uint64_t number) {
+  const auto it = active_.find(handle);
+  if (it == active_.end() || it->second.number != number) return;
+  Exchange exchange = std::move(it->second.exchange);
+  active_.erase(it);
+  loop_->Remove(handle);
+  *exchange.result = absl::CancelledError("cancelled");
+  Recycle(std::move(exchange.transfer));
+  exchange.waiter->ResumeLater();
+}
+
+void HttpClient::Impl::Recycle(std::unique_ptr<Transfer> transfer) {
+  transfer->Clear();
+  if (idle_.size() < options_.connections_per_host) idle_.push_back(std::move(transfer));
+}
+
+HttpClient::HttpClient(asio::io_context& context, const Clock& clock, HttpClientOptions options)
+    : impl_(std::make_shared<Impl>(context, clock, std::move(options))) {}
+
+HttpClient::~HttpClient() { impl_->Close(); }
+
+asio::awaitable<absl::StatusOr<HttpResponse>> HttpClient::Send(HttpRequest request) {
+  return Impl::Run(impl_, std::move(request));
+}
+
+}  // namespace secretfs::providers
