@@ -51,6 +51,10 @@ struct MountSpec {
   mode_t directory_mode = 0500;
   // Serve OPEN (per-open audit log) even where a mount could do without.
   bool audit_open = false;
+  // The publisher is not root: regular files (and the root of an atomic mount) also show the
+  // owner's write bit, without which the kernel would not let it signal updates. Everybody but the
+  // publisher still gets EROFS.
+  bool publisher_needs_write_bit = false;
 };
 
 // InvalidArgument naming the first path that is empty, absolute, leaves the mount, has a component

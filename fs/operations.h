@@ -15,6 +15,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -87,11 +88,15 @@ struct Outcome {
 template <typename T>
 using Reply = std::function<void(Outcome<T>)>;
 
+// The supplementary groups of a process; nothing when they cannot be learnt.
+using GroupsOf = std::function<std::optional<std::vector<gid_t>>(pid_t)>;
+
 class Operations {
  public:
-  // REQUIRES: ValidateMountSpec(spec) is OK; cache, clock and sink outlive the object.
+  // REQUIRES: ValidateMountSpec(spec) is OK; cache, clock and sink outlive the object, which is not
+  // destroyed on the I/O thread. `groups_of`: null means from /proc.
   static std::unique_ptr<Operations> Make(MountSpec spec, cache::Cache& cache, const Clock& clock,
-                                          PublishSink& sink);
+                                          PublishSink& sink, GroupsOf groups_of = nullptr);
   virtual ~Operations() = default;
 
   // Whether OPEN must be served; otherwise the first Open says use_no_open.
@@ -136,8 +141,8 @@ class Operations {
   virtual uint64_t generation() const = 0;
   virtual size_t parked_requests() const = 0;
 
-  // Fetches now: the file at `path`, or everything that was ever fetched ("" = all). `done` after the
-  // updates were published, with the first error.
+  // Fetches now: the file at `path`, or everything that was ever fetched ("" = all). `done` after
+  // the updates were published, with the first error.
   virtual void Refresh(const std::string& path, std::function<void(absl::Status)> done) = 0;
 };
 
