@@ -34,9 +34,18 @@ std::string DefaultKeyFile(const std::string& store_path) { return store_path + 
 
 LocalStoreConfig WithDefaults(LocalStoreConfig config) {
   if (config.path.empty()) config.path = DefaultStorePath();
-  const LocalKeySource& key = config.key;
-  if (key.key_file.empty() && key.passphrase.empty() && key.systemd_credential.empty()) {
-    config.key.key_file = DefaultKeyFile(config.path);
+  LocalKeySource& key = config.key;
+  if (!key.key_file.empty() || !key.passphrase.empty() || !key.systemd_credential.empty()) {
+    return config;
+  }
+  key.key_file = Environment("SECRETFS_KEY_FILE");
+  if (!key.key_file.empty()) return config;
+  key.passphrase.file = Environment("SECRETFS_PASSPHRASE_FILE");
+  if (!key.passphrase.empty()) return config;
+  if (!Environment("SECRETFS_PASSPHRASE").empty()) {
+    key.passphrase.environment = "SECRETFS_PASSPHRASE";
+  } else {
+    key.key_file = DefaultKeyFile(config.path);
   }
   return config;
 }

@@ -1,0 +1,470 @@
+#include "providers/local/local_store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "providers/local/store_file.h"
+#include "tests/unit/providers/local/store_fixture.h"
+
+namespace secretfs::providers::local {
+namespace {
+
+using ::testing::AnyOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class LocalStoreTest : public StoreTest {};
+
+TEST_F(LocalStoreTest, KeepsWhatWasPut) {
+  Init();
+  std::string binary;
+  for (int i = 0; i < 512; ++i) binary.push_back(static_cast<char>(i));
+  Put("db/password", "first");
+  Put("db/empty", "");
+  Put("db/binary", binary);
+  Put("db", "a secret with others below it");
+  Put("large", std::string(3'000'000, 'L'));
+  EXPECT_EQ(Get("db/password"), "first");
+  EXPECT_EQ(Get("db/empty"), "");
+  EXPECT_EQ(Get("db/binary"), binary);
+  EXPECT_EQ(Get("db"), "a secret with others below it");
+  EXPECT_EQ(Get("large"), std::string(3'000'000, 'L'));
+  EXPECT_EQ(Get("db/passwor"), "<no secret>");
+}
+
+TEST_F(LocalStoreTest, ShowsNeitherNamesNorValuesNorLengths) {
+  Init();
+  Put("name-to-look-for", "value-to-look-for");
+  const std::string content = ReadFile(store_path());
+  EXPECT_EQ(content.find("look-for"), std::string::npos);
+  const size_t size = content.size();
+  Put("name-to-look-for", "another value of quite another length, but not of 64 more");
+  ASSERT_TRUE(Store()
+                  .Update([](StoreTransaction& transaction) {
+                    return transaction.RemoveVersion("name-to-look-for", 1);
+                  })
+                  .ok());
+  EXPECT_EQ(ReadFile(store_path()).size(), size);
+}
+
+TEST_F(LocalStoreTest, SameContentLooksDifferentEachTime) {
+  Init();
+  Put("a", "1");
+  const std::string first = ReadFile(store_path());
+  Put("b", "2");
+  ASSERT_TRUE(Remove("b").ok());
+  const std::string second = ReadFile(store_path());
+  ASSERT_EQ(first.size(), second.size());
+  size_t equal = 0;
+  for (size_t i = kHeaderBytes; i < first.size(); ++i) equal += first[i] == second[i] ? 1 : 0;
+  EXPECT_LT(equal, (first.size() - kHeaderBytes) / 8);
+}
+
+TEST_F(LocalStoreTest, NumbersVersionsAndKeepsTheNewest) {
+  Init(3);
+  for (const char* value : {"one", "two", "three", "four", "five"}) Put("a", value);
+  EXPECT_EQ(Get("a"), "five");
+  EXPECT_EQ(Get("a", "5"), "five");
+  EXPECT_EQ(Get("a", "3"), "three");
+  EXPECT_EQ(Get("a", "2"), "<no version>");
+  EXPECT_EQ(Get("a", "6"), "<no version>");
+  const SnapshotPtr snapshot = *Store().Read();
+  const VersionEntry& third = snapshot->Find("a")->versions.front();
+  EXPECT_EQ(third.number, 3u);
+  EXPECT_EQ(Get("a", VersionText(third)), "three");
+  EXPECT_EQ(Get("a", "3-0000000000000000"), "<no version>");
+  EXPECT_EQ(Get("a", "3x"), "<no version>");
+}
+
+TEST_F(LocalStoreTest, TellsWhenAVersionWasMade) {
+  Init();
+  const WallTime before = clock_.WallNow();
+  Put("a", "1");
+  clock_.Advance(std::chrono::hours(3));
+  Put("a", "2");
+  const SnapshotPtr snapshot = *Store().Read();
+  EXPECT_EQ(snapshot->Find("a")->versions[0].created(), before);
+  EXPECT_EQ(snapshot->Find("a")->versions[1].created(), before + std::chrono::hours(3));
+}
+
+TEST_F(LocalStoreTest, ARecreatedSecretHasOtherVersions) {
+  Init();
+  Put("a", "first life");
+  const std::string first = VersionText((*Store().Read())->Find("a")->versions.back());
+  ASSERT_TRUE(Remove("a").ok());
+  EXPECT_EQ(Get("a"), "<no secret>");
+  EXPECT_TRUE(absl::IsNotFound(Remove("a")));
+  Put("a", "second life");
+  EXPECT_NE(VersionText((*Store().Read())->Find("a")->versions.back()), first);
+  EXPECT_THAT(first, StartsWith("1-"));
+}
+
+TEST_F(LocalStoreTest, ABackupPutBackHasOtherVersions) {
+  Init();
+  Put("a", "1");
+  std::filesystem::copy_file(store_path(), Path("backup"));
+  Put("a", "2");
+  const std::string second = VersionText((*Store().Read())->Find("a")->versions.back());
+  std::filesystem::rename(Path("backup"), store_path());
+  Put("a", "another 2");
+  EXPECT_NE(VersionText((*Store().Read())->Find("a")->versions.back()), second);
+}
+
+TEST_F(LocalStoreTest, RemovesVersions) {
+  Init();
+  for (const char* value : {"one", "two", "three"}) Put("a", value);
+  const auto remove = [this](uint64_t number) {
+    return Store().Update(
+        [number](StoreTransaction& transaction) { return transaction.RemoveVersion("a", number); });
+  };
+  ASSERT_TRUE(remove(3).ok());
+  EXPECT_EQ(Get("a"), "two");
+  EXPECT_TRUE(absl::IsNotFound(remove(3)));
+  Put("a", "four");
+  EXPECT_EQ(Get("a", "3"), "<no version>") << "a removed number is not used again";
+  EXPECT_EQ(Get("a", "4"), "four");
+  ASSERT_TRUE(remove(1).ok());
+  ASSERT_TRUE(remove(2).ok());
+  ASSERT_TRUE(remove(4).ok());
+  EXPECT_EQ(Get("a"), "<no secret>");
+}
+
+TEST_F(LocalStoreTest, ATransactionIsAllOrNothing) {
+  Init();
+  Put("a", "old");
+  const std::string before = ReadFile(store_path());
+  const absl::Status failed = Store().Update([](StoreTransaction& transaction) {
+    EXPECT_TRUE(transaction.Put("a", SecretBytes::CopyOf("new")).ok());
+    EXPECT_TRUE(transaction.Put("b", SecretBytes::CopyOf("new")).ok());
+    return transaction.Put("b/../c", SecretBytes::CopyOf("new"));
+  });
+  EXPECT_TRUE(absl::IsInvalidArgument(failed));
+  EXPECT_EQ(ReadFile(store_path()), before);
+  ASSERT_TRUE(
+      Store()
+          .Update([](StoreTransaction& transaction) {
+            for (int i = 0; i < 1000; ++i) {
+              EXPECT_TRUE(
+                  transaction.Put(Format("many/{}", i), SecretBytes::CopyOf(Format("value {}", i)))
+                      .ok());
+            }
+            EXPECT_EQ(
+                transaction.Value("many/7", transaction.index().secrets.at("many/7").versions[0])
+                    ->ExposeAsText(),
+                "value 7");
+            return transaction.Remove("a");
+          })
+          .ok());
+  EXPECT_EQ(Get("a"), "<no secret>");
+  EXPECT_EQ(Get("many/999"), "value 999");
+  EXPECT_EQ((*Store().Read())->header().generation, 3u);
+}
+
+TEST_F(LocalStoreTest, AnUpdateThatChangesNothingWritesNothing) {
+  Init();
+  const auto before = *IdentityOf(store_path());
+  ASSERT_TRUE(Store().Update([](StoreTransaction&) { return absl::OkStatus(); }).ok());
+  EXPECT_EQ(*IdentityOf(store_path()), before);
+}
+
+TEST_F(LocalStoreTest, ASnapshotStaysAtItsGeneration) {
+  Init();
+  Put("a", "old");
+  const SnapshotPtr snapshot = *Store().Read();
+  Put("a", "new");
+  ASSERT_TRUE(Remove("a").ok());
+  EXPECT_EQ(ValueIn(*snapshot, "a"), "old");
+}
+
+TEST_F(LocalStoreTest, RefusesValuesBeyondTheLimit) {
+  Init();
+  const absl::Status status = Store().Update([](StoreTransaction& transaction) {
+    return transaction.Put("a", SecretBytes(kMaximumValueBytes + 1));
+  });
+  EXPECT_TRUE(absl::IsResourceExhausted(status));
+}
+
+TEST_F(LocalStoreTest, FewerVersionsToKeepDropsTheOldOnes) {
+  Init();
+  for (int i = 1; i <= 5; ++i) Put("a", Format("{}", i));
+  ASSERT_TRUE(
+      Store()
+          .Update([](StoreTransaction& transaction) { return transaction.SetMaximumVersions(2); })
+          .ok());
+  EXPECT_EQ((*Store().Read())->Find("a")->versions.size(), 2u);
+  EXPECT_EQ(Get("a", "3"), "<no version>");
+  EXPECT_EQ(Get("a", "4"), "4");
+}
+
+TEST_F(LocalStoreTest, IsMadeOnceAndPrivate) {
+  Init();
+  struct stat status{};
+  ASSERT_EQ(stat(store_path().c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0600u);
+  Put("a", "1");
+  KeySource source(KeyFileConfig());
+  EXPECT_TRUE(absl::IsAlreadyExists(LocalStore::Create(store_path(), *source.ForNewStore(), 10)));
+  EXPECT_EQ(Get("a"), "1");
+  EXPECT_TRUE(absl::IsInvalidArgument(LocalStore::Create(Path("other"), *source.ForNewStore(), 0)));
+}
+
+TEST_F(LocalStoreTest, AMissingStoreSaysHowToMakeOne) {
+  const absl::Status read = Store().Read().status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(read));
+  EXPECT_THAT(MessageOf(read), HasSubstr("secretfs store init"));
+  EXPECT_TRUE(absl::IsFailedPrecondition(Remove("a")));
+  EXPECT_THAT(FolderContent(), ElementsAre()) << "no lock file beside a store that is not there";
+}
+
+TEST_F(LocalStoreTest, AnotherKeyDoesNotOpenIt) {
+  Init();
+  Put("a", "1");
+  WriteFile(Path("other.key"), std::string(64, '1'));
+  const absl::Status status = Store(KeyFile(Path("other.key"))).Read().status();
+  EXPECT_TRUE(absl::IsUnauthenticated(status));
+  EXPECT_THAT(MessageOf(status), HasSubstr("other.key"));
+  EXPECT_THAT(MessageOf(status), HasSubstr(store_path()));
+}
+
+TEST_F(LocalStoreTest, APassphraseOpensIt) {
+  KeySource source({}, [] { return SecretBytes::CopyOf("open sesame"); });
+  const MasterKey key = *source.ForNewStore({.log2_n = 10, .r = 1, .p = 1});
+  ASSERT_TRUE(LocalStore::Create(store_path(), key, 10).ok());
+  WriteFile(Path("phrase"), "open sesame\n");
+  LocalStore store = Store(PassphraseInFile(Path("phrase")));
+  ASSERT_TRUE(store
+                  .Update([](StoreTransaction& transaction) {
+                    return transaction.Put("a", SecretBytes::CopyOf("1"));
+                  })
+                  .ok());
+  EXPECT_EQ(ValueIn(**store.Read(), "a"), "1");
+  WriteFile(Path("phrase"), "open simsim\n");
+  EXPECT_TRUE(absl::IsUnauthenticated(Store(PassphraseInFile(Path("phrase"))).Read().status()));
+}
+
+TEST_F(LocalStoreTest, RekeysToAPassphraseAndBack) {
+  Init();
+  Put("a", "1");
+  Put("a", "2");
+  KeySource phrase({}, [] { return SecretBytes::CopyOf("open sesame"); });
+  ASSERT_TRUE(Store().Rekey(*phrase.ForNewStore({.log2_n = 10, .r = 1, .p = 1})).ok());
+  EXPECT_TRUE(absl::IsUnauthenticated(Store().Read().status()));
+  LocalStore store(store_path(), std::move(phrase), clock_);
+  EXPECT_EQ(ValueIn(**store.Read(), "a"), "2");
+  EXPECT_EQ(ValueIn(**store.Read(), "a", "1"), "1");
+  KeySource file(KeyFileConfig());
+  ASSERT_TRUE(store.Rekey(*file.ForNewStore()).ok());
+  EXPECT_EQ(Get("a", "1"), "1");
+}
+
+TEST_F(LocalStoreTest, ReplacesTheKeyInItsFile) {
+  Init();
+  Put("a", "1");
+  const std::string old_key = ReadFile(key_path());
+  LocalStore long_lived = Store();
+  ASSERT_TRUE(long_lived.Read().ok());
+  ASSERT_TRUE(Store().ReplaceKey(key_path()).ok());
+  EXPECT_NE(ReadFile(key_path()), old_key);
+  EXPECT_EQ(ReadFile(key_path()).size(), 65u);
+  EXPECT_EQ(Get("a"), "1");
+  EXPECT_EQ(ValueIn(**long_lived.Read(), "a"), "1") << "an open program finds the new key";
+  WriteFile(Path("old.key"), old_key);
+  EXPECT_TRUE(absl::IsUnauthenticated(Store(KeyFile(Path("old.key"))).Read().status()));
+}
+
+// Each state between the steps of ReplaceKey must be openable: new and old key in the file, with
+// the store under either.
+TEST_F(LocalStoreTest, AKeyFileWithTwoKeysOpensTheStoreUnderEither) {
+  Init();
+  Put("a", "1");
+  const std::string old_key = ReadFile(key_path());
+  const std::string new_key = std::string(64, 'e') + "\n";
+  WriteFile(key_path(), new_key + old_key);
+  EXPECT_EQ(Get("a"), "1");
+  Put("a", "2");  // a writer in the middle must go on with the key that the store has
+  WriteFile(Path("old.key"), old_key);
+  EXPECT_EQ(ValueIn(**Store(KeyFile(Path("old.key"))).Read(), "a"), "2");
+}
+
+TEST_F(LocalStoreTest, LeftoversOfKilledWritersGo) {
+  Init();
+  WriteFile(Path(".store.sfs.new-abc123"), "half a file");
+  WriteFile(Path(".store.sfs2.new-abc123"), "another store's");
+  Put("a", "1");
+  EXPECT_THAT(FolderContent(), ElementsAre(".store.sfs2.new-abc123", "store.sfs", "store.sfs.key",
+                                           "store.sfs.lock"));
+}
+
+TEST_F(LocalStoreTest, AFailedWriteLeavesNothingBehind) {
+  Init();
+  Put("a", "1");
+  const absl::Status failed = ReplaceFile(store_path(), 0600, Replace::kExisting, [](int fd) {
+    const std::string half = "half";
+    EXPECT_TRUE(WriteFully(fd, std::as_bytes(std::span(half))).ok());
+    return absl::ResourceExhaustedError("no space");
+  });
+  EXPECT_TRUE(absl::IsResourceExhausted(failed));
+  EXPECT_THAT(FolderContent(), ElementsAre("store.sfs", "store.sfs.key", "store.sfs.lock"));
+  EXPECT_EQ(Get("a"), "1");
+}
+
+TEST_F(LocalStoreTest, ALinkToTheStoreStaysALink) {
+  Init();
+  std::filesystem::create_symlink(store_path(), Path("link.sfs"));
+  LocalStore store(Path("link.sfs"), KeySource(KeyFileConfig()), clock_);
+  ASSERT_TRUE(store
+                  .Update([](StoreTransaction& transaction) {
+                    return transaction.Put("a", SecretBytes::CopyOf("1"));
+                  })
+                  .ok());
+  EXPECT_TRUE(std::filesystem::is_symlink(Path("link.sfs")));
+  EXPECT_EQ(Get("a"), "1");
+}
+
+TEST_F(LocalStoreTest, KeepsTheModeThatItsOwnerGave) {
+  Init();
+  ASSERT_EQ(chmod(store_path().c_str(), 0640), 0);
+  Put("a", "1");
+  struct stat status{};
+  ASSERT_EQ(stat(store_path().c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0640u);
+}
+
+TEST_F(LocalStoreTest, AWriterThatNeverEndsIsNamed) {
+  Init();
+  const WriterLock held = *WriterLock::Acquire(store_path(), Duration(0));
+  LocalStore store(store_path(), KeySource(KeyFileConfig()), clock_,
+                   {.lock_patience = Duration(0)});
+  const absl::Status status = store.Update(
+      [](StoreTransaction& transaction) { return transaction.Put("a", SecretBytes::CopyOf("1")); });
+  EXPECT_TRUE(absl::IsUnavailable(status));
+  EXPECT_THAT(MessageOf(status), HasSubstr("store.sfs.lock"));
+  EXPECT_TRUE(store.Read().ok()) << "readers need no lock";
+}
+
+class DamagedStoreTest : public StoreTest {
+ protected:
+  void SetUp() override {
+    Init(2);
+    Put("a/first", "value one");
+    Put("b/second", std::string(200, 'v'));
+    Put("a/first", "value two");
+  }
+
+  // Every way to read the store, on a file with `content`: what was refused is named, and nothing
+  // that is returned differs from what was put. Returns all error texts.
+  std::string ReadAll(const std::string& content) {
+    WriteFile(store_path(), content);
+    const absl::StatusOr<SnapshotPtr> snapshot = Store().Read();
+    if (!snapshot.ok()) {
+      EXPECT_TRUE(absl::IsDataLoss(snapshot.status())) << MessageOf(snapshot.status());
+      return std::string(MessageOf(snapshot.status()));
+    }
+    std::string errors;
+    for (const auto& [name, version, expected] :
+         {std::tuple("a/first", "1", std::string("value one")),
+          std::tuple("a/first", "2", std::string("value two")),
+          std::tuple("b/second", "1", std::string(200, 'v'))}) {
+      const std::string value = ValueIn(**snapshot, name, version);
+      if (value == expected) continue;
+      EXPECT_THAT(value, HasSubstr("is damaged")) << "data that nobody put was returned";
+      errors += value;
+    }
+    const auto damage = (*snapshot)->FindDamage();
+    EXPECT_TRUE(damage.ok());
+    EXPECT_EQ(damage->empty(), errors.empty());
+    return errors;
+  }
+};
+
+TEST_F(DamagedStoreTest, EveryFlippedByteIsFoundAndNamed) {
+  std::string content = ReadFile(store_path());
+  const StoreHeader header = *StoreSnapshot::ReadHeader(store_path());
+  const size_t records_start = kHeaderBytes + header.index_bytes;
+  ASSERT_EQ(content.size(), records_start + 80 + 80 + 272);
+  ASSERT_EQ(ReadAll(content), "");
+  for (size_t i = 0; i < content.size(); ++i) {
+    const char original = content[i];
+    content[i] = static_cast<char>(original ^ (1 << (i % 8)));
+    const std::string errors = ReadAll(content);
+    if (i < kHeaderBytes) {
+      EXPECT_THAT(errors, HasSubstr("the header is damaged")) << "byte " << i;
+    } else if (i < records_start) {
+      EXPECT_THAT(errors, HasSubstr("the index is damaged")) << "byte " << i;
+    } else {
+      const size_t in_records = i - records_start;
+      const char* const record = in_records < 80 ? "record 1 of 3 is damaged: a/first, version 1"
+                                 : in_records < 160
+                                     ? "record 2 of 3 is damaged: a/first, version 2"
+                                     : "record 3 of 3 is damaged: b/second, version 1";
+      EXPECT_THAT(errors, HasSubstr(record)) << "byte " << i;
+    }
+    content[i] = original;
+  }
+  EXPECT_EQ(ReadAll(content), "");
+}
+
+TEST_F(DamagedStoreTest, EveryCutIsFound) {
+  const std::string content = ReadFile(store_path());
+  for (size_t size = 0; size < content.size(); ++size) {
+    EXPECT_THAT(ReadAll(content.substr(0, size)),
+                AnyOf(HasSubstr("is cut off"), HasSubstr("header is damaged")))
+        << size;
+  }
+  EXPECT_THAT(ReadAll(content + "x"), HasSubstr("1 bytes after its last record"));
+}
+
+TEST_F(DamagedStoreTest, RecordsCannotBeMovedOrTakenFromAnotherGeneration) {
+  const std::string content = ReadFile(store_path());
+  const size_t start = kHeaderBytes + StoreSnapshot::ReadHeader(store_path())->index_bytes;
+  std::string swapped = content;
+  swapped.replace(start, 80, content.substr(start + 80, 80));
+  swapped.replace(start + 80, 80, content.substr(start, 80));
+  const std::string errors = ReadAll(swapped);
+  EXPECT_THAT(errors, HasSubstr("record 1 of 3"));
+  EXPECT_THAT(errors, HasSubstr("record 2 of 3"));
+
+  WriteFile(store_path(), content);
+  Put("b/second", std::string(200, 'v'));
+  Put("b/second", std::string(200, 'v'));
+  std::string next = ReadFile(store_path());
+  std::string mixed = content;
+  mixed.replace(start, 80, next.substr(start, 80));
+  EXPECT_THAT(ReadAll(mixed), HasSubstr("record 1 of 3"));
+  std::string old_index = next;
+  old_index.replace(kHeaderBytes, start - kHeaderBytes,
+                    content.substr(kHeaderBytes, start - kHeaderBytes));
+  WriteFile(store_path(), old_index);
+  EXPECT_TRUE(absl::IsDataLoss(Store().Read().status()));
+}
+
+TEST_F(DamagedStoreTest, DamageIsNeverCarriedOverButCanBeRemoved) {
+  std::string content = ReadFile(store_path());
+  const size_t start = kHeaderBytes + StoreSnapshot::ReadHeader(store_path())->index_bytes;
+  content[start] = static_cast<char>(content[start] ^ 1);  // a/first, version 1
+  WriteFile(store_path(), content);
+  const absl::Status put = Store().Update(
+      [](StoreTransaction& transaction) { return transaction.Put("c", SecretBytes::CopyOf("1")); });
+  EXPECT_TRUE(absl::IsDataLoss(put));
+  EXPECT_THAT(MessageOf(put), HasSubstr("a/first, version 1"));
+  EXPECT_EQ(ReadFile(store_path()), content) << "the failed write changed the file";
+  EXPECT_EQ(Get("b/second"), std::string(200, 'v')) << "the others are still there";
+  const auto damage = (*Store().Read())->FindDamage();
+  ASSERT_EQ(damage->size(), 1u);
+  EXPECT_EQ(damage->front().name, "a/first");
+  EXPECT_EQ(damage->front().version, 1u);
+  ASSERT_TRUE(Store()
+                  .Update([](StoreTransaction& transaction) {
+                    return transaction.RemoveVersion("a/first", 1);
+                  })
+                  .ok());
+  EXPECT_EQ(Get("a/first"), "value two");
+  Put("c", "1");
+}
+
+}  // namespace
+}  // namespace secretfs::providers::local
