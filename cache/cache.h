@@ -3,8 +3,8 @@
 // The cache between readers and stores: one entry per store+identity, key and version selector, one
 // fetch however many readers want it, refreshed before anybody waits. See docs/architecture.md.
 //
-// An Interest says "this key is mounted" and keeps its entry alive; a Listener hears of every change
-// of an entry that it has an interest in. Values are immutable (SecretPtr) and shared.
+// An Interest says "this key is mounted" and keeps its entry alive; a Listener hears of every
+// change of an entry that it has an interest in. Values are immutable (SecretPtr) and shared.
 //
 // States: absent -> fetching -> fresh -> stale (served, refresh due or running) -> expired (served
 // only while the store is down and staleIfError allows) -> gone (withdrawn: deleted, denied, or too
@@ -72,7 +72,7 @@ struct StoreSettings {
   std::shared_ptr<providers::Provider> provider;
   size_t concurrent_requests = 64;
   double requests_per_second = 0;  // token bucket; 0 = unlimited
-  std::string watch_prefix;
+  std::string watch_prefix{};  // what Provider::Watch is asked to watch
 };
 
 struct CacheOptions {
@@ -89,7 +89,8 @@ struct CacheOptions {
 
 class Cache;
 
-// Keeps an entry mounted; move-only; dropping it ends the interest. REQUIRES: the cache outlives it.
+// Keeps an entry mounted; move-only; dropping it ends the interest. REQUIRES: the cache outlives
+// it.
 class Interest {
  public:
   Interest() = default;
@@ -122,15 +123,15 @@ class Cache {
   StoreId AddStore(StoreSettings settings);
   providers::Capabilities StoreCapabilities(StoreId store) const;
 
-  // Declares that `key` is mounted. Nothing is fetched. `pinned` (named by a manifest): never evicted,
-  // refreshed for as long as the interest lives once it was fetched. `listener` may be null;
-  // otherwise it must stay valid until the call RemoveListener(listener) has returned.
+  // Declares that `key` is mounted. Nothing is fetched. `pinned` (named by a manifest): never
+  // evicted, refreshed for as long as the interest lives once it was fetched. `listener` may be
+  // null; otherwise it must stay valid until the call RemoveListener(listener) has returned.
   Interest AddInterest(EntryKey key, Policy policy, bool pinned, Listener* listener);
   // After this returns, `listener` is not called any more. Not from the I/O thread.
   void RemoveListener(Listener* listener);
 
-  // The value of `key`: at once from the cache where its state lets it be served, otherwise after one
-  // fetch shared by all readers, within the entry's deadline (of its strictest interest; the
+  // The value of `key`: at once from the cache where its state lets it be served, otherwise after
+  // one fetch shared by all readers, within the entry's deadline (of its strictest interest; the
   // default policy's without one). Errors: as the provider's; DeadlineExceeded naming the
   // store's last error. `callback` runs exactly once, on the I/O thread.
   void Read(EntryKey key, ReadCallback callback);
@@ -150,8 +151,8 @@ class Cache {
   void Status(std::function<void(std::vector<EntrySnapshot>)> callback);
   std::string StoreName(StoreId store) const;
 
-  // Revokes all leases, closes the providers and stops all timers, within `deadline`; then `done` on
-  // the I/O thread. Reads afterwards fail with Cancelled.
+  // Revokes all leases, closes the providers and stops all timers, within `deadline`; then `done`
+  // on the I/O thread. Reads afterwards fail with Cancelled.
   void Shutdown(Duration deadline, std::function<void()> done);
 
  private:

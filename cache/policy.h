@@ -23,9 +23,9 @@ struct Policy {
   Duration negative_ttl = std::chrono::seconds(5);
   // A reader waits at most this long for a value that is not cached.
   Duration deadline = std::chrono::seconds(10);
-  // A secret that the store says is deleted stays readable this long. Not set: until one more refresh
-  // confirms it. A denied secret is withdrawn at once.
-  std::optional<Duration> grace_on_delete;
+  // A secret that the store says is deleted stays readable this long. Not set: until one more
+  // refresh confirms it. A denied secret is withdrawn at once.
+  std::optional<Duration> grace_on_delete = std::nullopt;
 };
 
 // The stricter of the two in each field: for a secret that two mounts name.

@@ -1,0 +1,91 @@
+// Cache::Impl: giving back what stores gave us: leases when nobody needs them, everything at the
+// end.
+
+#include <utility>
+
+#include "base/log.h"
+#include "cache/cache_impl.h"
+#include "cache/messages.h"
+
+namespace secretfs::cache {
+namespace {
+
+// Revocations while the cache goes on; at shutdown its deadline counts.
+constexpr Duration kRevokeTimeout = std::chrono::seconds(10);
+
+}  // namespace
+
+void Cache::Impl::Revoke(Store& store, const providers::Lease& lease) {
+  const MonotonicTime deadline = stage_ == Stage::kRunning
+                                     ? SaturatingAdd(environment_.Now(), kRevokeTimeout)
+                                     : shutdown_deadline_;
+  calls_.Start<absl::Status>(
+      CallRevoke(store.settings.provider, lease, providers::RequestContext{deadline}), deadline,
+      [name = store.settings.name](const absl::Status& status) {
+        if (status.ok()) return;
+        Log().warn("a lease of store \"{}\" could not be revoked and ends by itself: {}", name,
+                   status);
+      });
+}
+
+void Cache::Impl::ReleaseLeases(Record& record) {
+  const bool current = record.entry.current_lease() != nullptr;
+  for (const providers::Lease& lease : record.entry.TakeLeases(environment_.Now())) {
+    Revoke(record.store, lease);
+  }
+  // A credential whose lease was given back is worth nothing to the next reader.
+  if (current) record.entry.Evict();
+  Touch(record);
+}
+
+// Everybody who waits is told, what runs is cancelled, and leases are given back; when all of that
+// has come to an end, the providers are closed.
+void Cache::Impl::Shutdown(Duration deadline, std::function<void()> done) {
+  if (stage_ == Stage::kClosed) return done();
+  shutdown_done_.push_back(std::move(done));
+  if (stage_ != Stage::kRunning) return;
+  stage_ = Stage::kRevoking;
+  shutdown_deadline_ = SaturatingAdd(environment_.Now(), deadline);
+  shutdown_timer_.SetFor(shutdown_deadline_);
+  calls_.CancelAll();
+  for (Store* store : AllStores()) {
+    store->watch->Stop();
+    store->queue->Close();
+    for (const auto& [ref, record] : store->records) {
+      SetAgenda(*record, std::nullopt);
+      for (auto& waiter : record->waiters.Take([](const Waiter&) { return true; })) {
+        waiter.callback(ShutDown());
+      }
+      ReleaseLeases(*record);
+    }
+    store->agenda_timer->Cancel();
+  }
+  lists_.Shutdown(ShutDown());
+  calls_.set_on_idle([this] { CloseProviders(); });
+  if (calls_.running() == 0) CloseProviders();
+}
+
+void Cache::Impl::CloseProviders() {
+  if (stage_ == Stage::kClosing) return FinishShutdown();
+  if (stage_ != Stage::kRevoking) return;
+  stage_ = Stage::kClosing;
+  for (Store* store : AllStores()) {
+    const std::string& name = store->settings.name;
+    calls_.Start<absl::Status>(
+        CallClose(store->settings.provider, providers::RequestContext{shutdown_deadline_}),
+        shutdown_deadline_, [name](const absl::Status& status) {
+          if (!status.ok()) Log().warn("store \"{}\" did not close: {}", name, status);
+        });
+  }
+  if (calls_.running() == 0) FinishShutdown();
+}
+
+void Cache::Impl::FinishShutdown() {
+  if (stage_ == Stage::kClosed) return;
+  stage_ = Stage::kClosed;
+  shutdown_timer_.Cancel();
+  calls_.CancelAll();
+  for (const auto& done : std::exchange(shutdown_done_, {})) done();
+}
+
+}  // namespace secretfs::cache
