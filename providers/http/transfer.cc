@@ -206,8 +206,8 @@ void Transfer::SetMethod(const HttpRequest& request) {
     Set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
     Set(CURLOPT_POSTFIELDS, request.body.empty() ? "" : request.body.ExposeAsText().data());
   } else {
+    Set(CURLOPT_POSTFIELDS, nullptr);  // makes the method POST, whatever it was
     Set(CURLOPT_HTTPGET, 1L);
-    Set(CURLOPT_POSTFIELDS, nullptr);
   }
   if (request.method != "GET" || HasBody(request)) {
     Set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
