@@ -15,7 +15,9 @@ constexpr absl::string_view kRetryAfterUrl = "secretfs/retry-after-milliseconds"
 }  // namespace
 
 void SetRetryAfter(absl::Status& status, std::chrono::milliseconds delay) {
-  status.SetPayload(kRetryAfterUrl, absl::Cord(std::to_string(delay.count())));
+  // Through a view: the constructor from std::string is mangled differently by clang and g++.
+  const std::string text = std::to_string(delay.count());
+  status.SetPayload(kRetryAfterUrl, absl::Cord(absl::string_view(text)));
 }
 
 std::optional<std::chrono::milliseconds> RetryAfter(const absl::Status& status) {
