@@ -1,9 +1,9 @@
 #pragma once
 
 // Manifests as people have them, read into one neutral form: secretfs.yaml and the Kubernetes kinds
-// SecretProviderClass, SecretStore, ClusterSecretStore, ExternalSecret and Secret (for credentials that
-// the others refer to). Reading contacts no store. Errors name file, line, column and field, say what
-// was expected, and list near misses for unknown fields.
+// SecretProviderClass, SecretStore, ClusterSecretStore, ExternalSecret and Secret (for credentials
+// that the others refer to). Reading contacts no store. Errors name file, line, column and field,
+// say what was expected, and list near misses for unknown fields.
 //
 // Thread-safety: free functions without state.
 
@@ -58,11 +58,12 @@ struct Manifest {
   std::vector<std::string> warnings;
 };
 
-// Every problem found, one a line; InvalidArgument. `paths` may hold several documents each, and refer
-// to each other (an ExternalSecret to a SecretStore in another file).
+// Every problem found, one a line; InvalidArgument. `paths` may hold several documents each, and
+// refer to each other (an ExternalSecret to a SecretStore in another file).
 absl::StatusOr<Manifest> ReadManifests(const std::vector<std::string>& paths);
 
 // The same for text that is already in memory (`name` stands for the file in errors).
-absl::StatusOr<Manifest> ParseManifests(const std::vector<std::pair<std::string, std::string>>& named_texts);
+absl::StatusOr<Manifest> ParseManifests(
+    const std::vector<std::pair<std::string, std::string>>& named_texts);
 
 }  // namespace secretfs::k8s
