@@ -12,7 +12,9 @@ pkg_check_modules(FUSE3 REQUIRED IMPORTED_TARGET fuse3>=3.14)
 
 # Asio has no CMake file in Debian: headers only, standalone (no Boost).
 add_library(secretfs_asio INTERFACE)
-target_compile_definitions(secretfs_asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED)
+# Its test for coroutines knows clang's experimental ones only, which clang 17 dropped for the real ones.
+target_compile_definitions(secretfs_asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED
+  $<$<CXX_COMPILER_ID:Clang>:ASIO_HAS_CO_AWAIT=1>)
 target_link_libraries(secretfs_asio INTERFACE Threads::Threads)
 
 find_program(SECRETFS_CCACHE ccache)

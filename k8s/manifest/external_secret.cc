@@ -58,6 +58,15 @@ PolicyOverrides ReadRefresh(const Fields& spec) {
   return policy;
 }
 
+// How characters that a Secret's key cannot have are replaced in names that come from the store.
+void CheckConversion(const Fields& fields) {
+  const auto conversion = fields.Find("conversionStrategy");
+  if (conversion && conversion->AsOneOf({"Default", "Unicode"}) == size_t{1}) {
+    conversion->Warn(
+        "has no effect: characters that a key cannot have become '_', as with Default");
+  }
+}
+
 // What a remoteRef says besides which secret it is.
 void CheckRemoteRef(const Fields& fields) {
   if (const auto metadata = fields.Find("metadataPolicy")) {
@@ -66,10 +75,7 @@ void CheckRemoteRef(const Fields& fields) {
           "fetching a secret's metadata is not built into this version; expected None");
     }
   }
-  // Names stay as they are: a file name takes characters that a Secret's key does not.
-  if (const auto conversion = fields.Find("conversionStrategy")) {
-    conversion->AsOneOf({"Default", "Unicode"});
-  }
+  CheckConversion(fields);
   // A file takes zero bytes.
   if (const auto null_bytes = fields.Find("nullBytePolicy")) {
     if (null_bytes->AsOneOf({"Ignore", "Fail"}) == size_t{1}) {
@@ -149,9 +155,7 @@ void ReadFind(const Value& block, ManifestExpansion& expansion) {
   if (const auto decoding = fields.Find("decodingStrategy")) {
     expansion.decoding = ReadDecoding(*decoding);
   }
-  if (const auto conversion = fields.Find("conversionStrategy")) {
-    conversion->AsOneOf({"Default", "Unicode"});
-  }
+  CheckConversion(fields);
 }
 
 void ReadRewrite(const Value& block, ManifestExpansion& expansion) {

@@ -6,7 +6,6 @@
 
 #include "base/text.h"
 #include "k8s/manifest/near_miss.h"
-#include "k8s/manifest/scalars.h"
 
 namespace secretfs::k8s {
 namespace {
@@ -103,54 +102,56 @@ class Resolver {
                   DidYouMean(reference.name, names));
   }
 
+  struct Place {
+    Location where;
+    bool is_tree;
+  };
+  using Places = std::map<std::string, Place>;
+
   void CheckPaths() {
-    std::map<std::string, Location> paths;  // of files and browse trees
+    Places places;
     for (const Unresolved<ManifestFile>& file : draft_.files) {
-      if (!file.value.path.empty()) AddPath(paths, file.value.path, file.where);
+      if (!file.value.path.empty()) AddPlace(places, file.value.path, {file.where, false});
     }
     for (const Unresolved<ManifestBrowse>& tree : draft_.browse) {
-      AddPath(paths, tree.value.path, tree.where);
+      AddPlace(places, tree.value.path, {tree.where, true});
       if (manifest_.layout == fs::Layout::kAtomic) {
         draft_.problems.Add(tree.where,
                             "a browse tree cannot be in the atomic layout; expected layout: flat");
       }
     }
-    for (const Unresolved<ManifestFile>& file : draft_.files) CheckFilePath(paths, file);
+    for (const auto& [path, place] : places) CheckParents(places, path, place.where);
   }
 
-  void AddPath(std::map<std::string, Location>& paths, const std::string& path,
-               const Location& where) {
-    const auto [known, added] = paths.emplace(path, where);
+  void AddPlace(Places& places, const std::string& path, const Place& place) {
+    const auto [known, added] = places.emplace(path, place);
     if (added) return;
-    draft_.problems.Add(where, Format("{} stands twice, first at {}; expected each path once",
-                                      Quote(path), known->second.Origin()));
+    draft_.problems.Add(place.where, Format("{} stands twice, first at {}; expected each path once",
+                                            Quote(path), known->second.where.Origin()));
   }
 
-  // A file's parents must not be files; browse trees may be parents, named files win inside them.
-  void CheckFilePath(const std::map<std::string, Location>& paths,
-                     const Unresolved<ManifestFile>& file) {
-    const std::string& path = file.value.path;
-    if (manifest_.layout == fs::Layout::kAtomic && UsesReservedName(path)) {
-      draft_.problems.Add(
-          file.where, Format("{} has a name that starts with '..', which the atomic layout keeps "
-                             "for itself; expected another name or layout: flat",
-                             Quote(path)));
-    }
+  // Nothing stands below a file, nor inside a browse tree, whose names are the store's.
+  void CheckParents(const Places& places, const std::string& path, const Location& where) {
+    if (path.empty()) return;
+    CheckParent(places, path, "", where);
     for (size_t end = path.find('/'); end != std::string::npos; end = path.find('/', end + 1)) {
-      const auto parent = paths.find(path.substr(0, end));
-      if (parent == paths.end() || !IsFile(parent->first)) continue;
-      draft_.problems.Add(file.where,
-                          Format("{} is below {}, which is a file (at {}); expected a path "
-                                 "that is not both file and directory",
-                                 Quote(path), Quote(parent->first), parent->second.Origin()));
+      CheckParent(places, path, path.substr(0, end), where);
     }
   }
 
-  bool IsFile(const std::string& path) {
-    if (file_paths_.empty()) {
-      for (const auto& file : draft_.files) file_paths_.insert(file.value.path);
-    }
-    return file_paths_.contains(path);
+  void CheckParent(const Places& places, const std::string& path, const std::string& parent,
+                   const Location& where) {
+    const auto found = places.find(parent);
+    if (found == places.end()) return;
+    const std::string origin = found->second.where.Origin();
+    draft_.problems.Add(
+        where, found->second.is_tree
+                   ? Format("{} is inside the browse tree {} (at {}); expected another place for "
+                            "one of them",
+                            Quote(path), parent.empty() ? "at the root" : Quote(parent), origin)
+                   : Format("{} is below {}, which is a file (at {}); expected a path that is not "
+                            "both file and directory",
+                            Quote(path), Quote(parent), origin));
   }
 
   void WarnOfIdleParts() {
@@ -164,7 +165,6 @@ class Resolver {
   Draft& draft_;
   Manifest manifest_;
   std::set<const StoreDraft*> used_;
-  std::set<std::string> file_paths_;
 };
 
 }  // namespace

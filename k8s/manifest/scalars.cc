@@ -91,6 +91,8 @@ std::optional<std::string> PathProblem(std::string_view path) {
       problem = "leads out of the mount; expected a path without '..'";
     } else if (component == ".") {
       problem = "has the component '.'; expected names only";
+    } else if (component.starts_with("..")) {
+      problem = "has a name that starts with '..', which is kept for ..data; expected another name";
     } else if (component.empty()) {
       problem = "has an empty component; expected one '/' between names and none at the end";
     } else if (component.size() > kLongestComponent) {
@@ -100,15 +102,6 @@ std::optional<std::string> PathProblem(std::string_view path) {
     return !problem.has_value();
   });
   return problem;
-}
-
-bool UsesReservedName(std::string_view path) {
-  bool reserved = false;
-  ForEachComponent(path, [&](std::string_view component) {
-    reserved = component.starts_with("..");
-    return !reserved;
-  });
-  return reserved;
 }
 
 }  // namespace secretfs::k8s

@@ -30,7 +30,5 @@ bool LooksLikeOctalMode(std::string_view text);
 // What is wrong with `path` as the path of a file below the mount ("is absolute; expected …"), or
 // nothing.
 std::optional<std::string> PathProblem(std::string_view path);
-// True when a component starts with "..", which the atomic layout keeps for itself.
-bool UsesReservedName(std::string_view path);
 
 }  // namespace secretfs::k8s

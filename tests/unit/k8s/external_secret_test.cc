@@ -168,14 +168,15 @@ TEST(ExternalSecret, WhatHasNoEffectIsSaid) {
       metadata: {labels: {a: b}}
   data:
     - secretKey: a
-      remoteRef: {key: b, nullBytePolicy: Fail}
+      remoteRef: {key: b, nullBytePolicy: Fail, conversionStrategy: Unicode}
 )");
   EXPECT_THAT(manifest.warnings,
               ElementsAre(HasSubstr("spec.syncWindows: has no effect"),
                           HasSubstr("spec.target.immutable: has no effect"),
                           HasSubstr("spec.target.template.type: has no effect"),
                           HasSubstr("spec.target.template.metadata: has no effect"),
-                          HasSubstr("spec.data[0].remoteRef.nullBytePolicy: has no effect")));
+                          HasSubstr("spec.data[0].remoteRef.nullBytePolicy: has no effect"),
+                          HasSubstr("spec.data[0].remoteRef.conversionStrategy: has no effect")));
 }
 
 TEST(ExternalSecret, WhatIsRefused) {

@@ -209,8 +209,7 @@ TEST(SecretProviderClass, WhatIsRefused) {
        "version; expected version=N only"},
       {role + kObject + "      - {objectName: ..data, secretPath: x, secretKey: y}\n",
        "m.yaml:14:10: spec.parameters.objects[1].objectName: '..data' has a name that starts with "
-       "'..', "
-       "which the atomic layout keeps for itself; expected another name or layout: flat"},
+       "'..', which is kept for ..data; expected another name"},
   };
   for (const BadCase& bad : table) EXPECT_EQ(ProblemsOf(Class(bad.parameters)), bad.problem);
 }

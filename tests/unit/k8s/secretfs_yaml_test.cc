@@ -247,11 +247,21 @@ INSTANTIATE_TEST_SUITE_P(
             std::string(kStore) + "files: [{path: f, key: k}]\nbrowse: [{path: f}]\n",
             "m.yaml:3:11: browse[0].path: 'f' stands twice, first at m.yaml:2; expected each path "
             "once"},
-        BadCase{
-            std::string(kStore) + "files: [{path: a/..data, key: k}]\nmount: {layout: atomic}\n",
-            "m.yaml:2:10: files[0].path: 'a/..data' has a name that starts with '..', which the "
-            "atomic "
-            "layout keeps for itself; expected another name or layout: flat"},
+        BadCase{std::string(kStore) + "files: [{path: a/..data, key: k}]\n",
+                "m.yaml:2:10: files[0].path: 'a/..data' has a name that starts with '..', which is "
+                "kept for ..data; expected another name"},
+        BadCase{std::string(kStore) +
+                    "files: [{path: t/f, key: k}]\nbrowse: [{path: t}, {path: t/u/v}]\n",
+                "m.yaml:2:10: files[0].path: 't/f' is inside the browse tree 't' (at m.yaml:3); "
+                "expected another place for one of them\n"
+                "m.yaml:3:22: browse[1].path: 't/u/v' is inside the browse tree 't' (at m.yaml:3); "
+                "expected another place for one of them"},
+        BadCase{std::string(kStore) + "files: [{path: f, key: k}]\nbrowse: [{}]\n",
+                "m.yaml:2:10: files[0].path: 'f' is inside the browse tree at the root (at "
+                "m.yaml:3); expected another place for one of them"},
+        BadCase{std::string(kStore) + "files: [{path: f, key: k}]\nbrowse: [{path: f/t}]\n",
+                "m.yaml:3:11: browse[0].path: 'f/t' is below 'f', which is a file (at m.yaml:2); "
+                "expected a path that is not both file and directory"},
         BadCase{std::string(kStore) + "browse: [{}]\nmount: {layout: atomic}\n",
                 "m.yaml:2:10: browse[0]: a browse tree cannot be in the atomic layout; expected "
                 "layout: "
