@@ -1,0 +1,113 @@
+#include "cli/store/terminal.h"
+
+#include <fcntl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
+#include "base/status.h"
+#include "base/text.h"
+#include "base/unique_fd.h"
+
+namespace secretfs::cli {
+namespace {
+
+constexpr size_t kLineLimit = 64 << 10;
+
+UniqueFd OpenTerminal() { return UniqueFd(open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)); }
+
+void Say(int fd, std::string_view text) {
+  // A terminal that went away shows nothing; there is nobody to tell.
+  [[maybe_unused]] const ssize_t written = write(fd, text.data(), text.size());
+}
+
+// No echo for as long as it lives. Signals keep working: the terminal's own keys send them, and the
+// shell restores its settings after a command that was interrupted.
+class EchoOff {
+ public:
+  explicit EchoOff(int fd) : fd_(fd) {
+    changed_ = tcgetattr(fd_, &before_) == 0;
+    termios quiet = before_;
+    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    quiet.c_lflag |= ECHONL;
+    changed_ = changed_ && tcsetattr(fd_, TCSAFLUSH, &quiet) == 0;
+  }
+  EchoOff(const EchoOff&) = delete;
+  EchoOff& operator=(const EchoOff&) = delete;
+  ~EchoOff() {
+    if (changed_) tcsetattr(fd_, TCSAFLUSH, &before_);
+  }
+  bool works() const { return changed_; }
+
+ private:
+  int fd_;
+  termios before_{};
+  bool changed_ = false;
+};
+
+absl::StatusOr<SecretBytes> ReadLine(int fd) {
+  SecretBuilder line(kLineLimit);
+  SecretBytes byte(1);
+  for (;;) {
+    const ssize_t count = read(fd, byte.mutable_bytes().data(), 1);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0 || byte.ExposeAsText() == "\n") return line.Finish();
+    SECRETFS_RETURN_IF_ERROR(line.Append(byte.bytes()));
+  }
+}
+
+}  // namespace
+
+bool HasTerminal() { return isatty(STDERR_FILENO) != 0 && OpenTerminal().valid(); }
+
+absl::StatusOr<SecretBytes> ReadHidden(std::string_view prompt) {
+  const UniqueFd terminal = OpenTerminal();
+  if (!terminal.valid()) return absl::FailedPreconditionError("there is no terminal to ask on");
+  const EchoOff quiet(terminal.get());
+  if (!quiet.works())
+    return absl::FailedPreconditionError("the terminal's echo cannot be switched off");
+  Say(terminal.get(), prompt);
+  return ReadLine(terminal.get());
+}
+
+absl::StatusOr<SecretBytes> ReadNewPassphrase() {
+  SECRETFS_ASSIGN_OR_RETURN(SecretBytes first, ReadHidden("New passphrase: "));
+  if (first.empty()) return absl::InvalidArgumentError("the passphrase is empty");
+  SECRETFS_ASSIGN_OR_RETURN(const SecretBytes second, ReadHidden("New passphrase again: "));
+  if (!first.ConstantTimeEquals(second)) {
+    return absl::InvalidArgumentError("the two passphrases are not the same");
+  }
+  return first;
+}
+
+bool Confirm(std::string_view question) {
+  const UniqueFd terminal = OpenTerminal();
+  if (!terminal.valid()) return false;
+  Say(terminal.get(), Format("{} [y/N] ", question));
+  const absl::StatusOr<SecretBytes> answer = ReadLine(terminal.get());
+  if (!answer.ok()) return false;
+  const std::string_view text = answer->ExposeAsText();
+  return text == "y" || text == "Y" || text == "yes";
+}
+
+Progress::Progress(std::string doing, size_t total)
+    : doing_(std::move(doing)), total_(total), visible_(isatty(STDERR_FILENO) != 0) {}
+
+Progress::~Progress() {
+  if (shown_ != 0) Say(STDERR_FILENO, "\r\x1b[K");
+}
+
+void Progress::Step() {
+  ++done_;
+  // A hundred updates at most: the terminal must not cost more than the work.
+  if (!visible_ || done_ < shown_ + std::max<size_t>(total_ / 100, 1)) return;
+  shown_ = done_;
+  Say(STDERR_FILENO, Format("\r{} {} of {}\x1b[K", doing_, done_, total_));
+}
+
+}  // namespace secretfs::cli

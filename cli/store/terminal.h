@@ -1,0 +1,45 @@
+#pragma once
+
+// Talking to a person at a terminal: hidden input, a question, a line of progress. Everything goes
+// to the terminal itself or to stderr, never to stdout, which belongs to data. Main thread only.
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "base/secret_bytes.h"
+
+namespace secretfs::cli {
+
+// Whether a question can be asked and would be seen.
+bool HasTerminal();
+
+// One line without its end, typed without being shown. FailedPrecondition without a terminal.
+absl::StatusOr<SecretBytes> ReadHidden(std::string_view prompt);
+
+// The same, asked twice. InvalidArgument when the two differ or are empty.
+absl::StatusOr<SecretBytes> ReadNewPassphrase();
+
+// True for "y" or "yes". REQUIRES: HasTerminal().
+bool Confirm(std::string_view question);
+
+// "DOING 1200 of 100000" on stderr, updated in place; silent where stderr is no terminal. The line
+// is cleared at the end.
+class Progress {
+ public:
+  Progress(std::string doing, size_t total);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  void Step();
+
+ private:
+  std::string doing_;
+  size_t total_;
+  size_t done_ = 0;
+  size_t shown_ = 0;
+  bool visible_;
+};
+
+}  // namespace secretfs::cli
