@@ -1,0 +1,112 @@
+#include "cli/mount_plan.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "cli/manifest_stores.h"
+#include "cli/manifest_values.h"
+
+namespace secretfs::cli {
+namespace {
+
+fs::MountSpec SettingsOf(const k8s::Manifest& manifest) {
+  fs::MountSpec spec;
+  spec.layout = manifest.layout.value_or(fs::Layout::kFlat);
+  spec.uid = manifest.uid.value_or(geteuid());
+  spec.gid = manifest.gid.value_or(getegid());
+  spec.file_mode = manifest.file_mode.value_or(spec.file_mode);
+  spec.directory_mode = manifest.directory_mode.value_or(spec.directory_mode);
+  spec.audit_open = manifest.audit_open;
+  return spec;
+}
+
+cache::Policy StrictestOf(const std::vector<Expansion>& expansions) {
+  cache::Policy policy = expansions.front().what.policy;
+  for (const Expansion& expansion : expansions) {
+    policy = cache::Stricter(policy, expansion.what.policy);
+  }
+  return policy;
+}
+
+}  // namespace
+
+absl::StatusOr<MountPlan> MountPlan::Make(const k8s::Manifest& manifest, Runtime& runtime) {
+  MountPlan plan;
+  plan.spec_ = SettingsOf(manifest);
+  SECRETFS_ASSIGN_OR_RETURN(const StoreIds stores, AddManifestStores(manifest, runtime));
+  for (const k8s::ManifestFile& file : manifest.files) {
+    plan.spec_.files.push_back({.path = file.path,
+                                .store = stores.at(file.store),
+                                .ref = file.ref,
+                                .selection = file.selection,
+                                .mode = file.mode,
+                                .policy = file.policy});
+  }
+  for (const k8s::ManifestBrowse& tree : manifest.browse) {
+    const cache::StoreId store = stores.at(tree.store);
+    if (!runtime.cache().StoreCapabilities(store).list) {
+      return absl::FailedPreconditionError(
+          Format("{}: store '{}' cannot list names, so it cannot be browsed; name its files in a "
+                 "manifest",
+                 tree.origin, tree.store));
+    }
+    plan.spec_.browse.push_back(
+        {.path = tree.path, .store = store, .prefix = tree.prefix, .policy = tree.policy});
+  }
+  const std::vector<Expansion> expansions = ExpansionsOf(manifest, stores);
+  if (!expansions.empty()) {
+    SECRETFS_RETURN_IF_ERROR(plan.AddExpansions(expansions, manifest, runtime));
+  }
+  SECRETFS_RETURN_IF_ERROR(fs::ValidateMountSpec(plan.spec_));
+  return plan;
+}
+
+absl::Status MountPlan::AddExpansions(const std::vector<Expansion>& expansions,
+                                      const k8s::Manifest& manifest, Runtime& runtime) {
+  std::set<std::string> taken;
+  for (const k8s::ManifestFile& file : manifest.files) {
+    taken.insert(file.path.substr(0, file.path.find('/')));
+  }
+  if (spec_.layout == fs::Layout::kFlat) {
+    if (std::any_of(spec_.browse.begin(), spec_.browse.end(),
+                    [](const fs::BrowseSpec& tree) { return tree.path.empty(); })) {
+      return absl::InvalidArgumentError(Format(
+          "{}: dataFrom puts its files into the root of the mount, where a browse tree is already; "
+          "give the tree a path",
+          manifest.expansions.front().origin));
+    }
+    expansions_ = ExpansionSource::Make(runtime, expansions, taken);
+    spec_.browse.push_back({.path = "",
+                            .store = expansions_->store(),
+                            .prefix = "",
+                            .policy = StrictestOf(expansions)});
+    return absl::OkStatus();
+  }
+  const absl::StatusOr<ExpandedFiles> files = ExpandAndWait(runtime, expansions);
+  if (!files.ok()) {
+    if (!IsTransient(files.status())) return files.status();
+    Log().warn(
+        "mounted without the files of dataFrom, whose names the store could not be asked for; "
+        "mount again when it answers: {}",
+        MessageOf(files.status()));
+    return absl::OkStatus();
+  }
+  for (const auto& [name, file] : *files) {
+    if (taken.contains(name)) continue;
+    spec_.files.push_back({.path = name,
+                           .store = file.key.store,
+                           .ref = file.key.ref,
+                           .selection = file.selection,
+                           .mode = std::nullopt,
+                           .policy = file.policy});
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace secretfs::cli

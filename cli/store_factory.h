@@ -1,0 +1,36 @@
+#pragma once
+
+// The only place that names concrete providers: turns a store's description into a Provider, and
+// says which identity asks. Free functions without state.
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/io_thread.h"
+#include "cli/environment.h"
+#include "cli/store_url.h"
+#include "providers/provider.h"
+#include "providers/store_config.h"
+
+namespace secretfs::cli {
+
+// The store that `url` names, called as the URL is written.
+absl::StatusOr<providers::StoreConfig> StoreConfigFor(const StoreUrl& url,
+                                                      const Environment& environment);
+
+// Relative paths of files (store, keys, tokens, certificates) made absolute, for a daemon that
+// leaves its working directory.
+void MakePathsAbsolute(providers::StoreConfig& config);
+
+// Contacts no store; `io` and `clock` outlive the provider. FailedPrecondition or InvalidArgument
+// when the description cannot be used.
+absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(
+    const providers::StoreConfig& config, IoThread& io, const Clock& clock);
+
+// Who asks: a digest of where the credentials come from (files, variables, roles, address), never
+// of what is in them. Equal descriptions have equal digests within one process.
+std::string IdentityOf(const providers::StoreConfig& config);
+
+}  // namespace secretfs::cli

@@ -1,0 +1,122 @@
+#include "cli/store_url.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/status.h"
+#include "base/text.h"
+#include "k8s/manifest/near_miss.h"
+
+namespace secretfs::cli {
+namespace {
+
+constexpr std::string_view kVersion = "?version=";
+
+absl::Status UnknownScheme(std::string_view text, std::string_view scheme) {
+  // "/path/store.sfs" alone, a natural first try.
+  if (scheme.find('/') != std::string_view::npos) {
+    return absl::InvalidArgumentError(
+        Format("'{0}' names no store; a local store's file is 'local:{0}'", text));
+  }
+  return absl::InvalidArgumentError(Format(
+      "unknown kind of store '{}' in '{}'{}; expected local, local:/path or vault:MOUNT/PREFIX",
+      scheme, text, k8s::DidYouMean(scheme, {"local", "vault"})));
+}
+
+std::string_view TrimSlashes(std::string_view path) {
+  while (path.starts_with('/')) path.remove_prefix(1);
+  while (path.ends_with('/')) path.remove_suffix(1);
+  return path;
+}
+
+absl::Status CheckVaultPath(std::string_view path, std::string_view text) {
+  size_t begin = 0;
+  while (begin <= path.size()) {
+    const size_t end = std::min(path.find('/', begin), path.size());
+    const std::string_view component = path.substr(begin, end - begin);
+    if (component == "." || component == ".." || (component.empty() && !path.empty())) {
+      return absl::InvalidArgumentError(
+          Format("'{}' has an empty, '.' or '..' component; expected vault:MOUNT/PREFIX", text));
+    }
+    begin = end + 1;
+  }
+  return absl::OkStatus();
+}
+
+// Takes "?version=N" off the end of `text`.
+absl::StatusOr<std::optional<std::string>> TakeVersion(std::string_view& text) {
+  const size_t at = text.rfind(kVersion);
+  if (at == std::string_view::npos) return std::nullopt;
+  const std::string_view version = text.substr(at + kVersion.size());
+  // Something else stands behind it: not the end, or part of a name.
+  if (version.find_first_of("/#") != std::string_view::npos) return std::nullopt;
+  if (version.empty()) {
+    return absl::InvalidArgumentError(
+        Format("'{}' has an empty version; expected ?version=N", text));
+  }
+  text = text.substr(0, at);
+  return std::string(version);
+}
+
+}  // namespace
+
+absl::StatusOr<StoreUrl> ParseStoreUrl(std::string_view text) {
+  const size_t colon = text.find(':');
+  const std::string_view scheme = text.substr(0, colon);
+  const bool has_path = colon != std::string_view::npos;
+  const std::string_view path = has_path ? text.substr(colon + 1) : std::string_view();
+  if (path.find('\0') != std::string_view::npos) {
+    return absl::InvalidArgumentError("a store's path cannot hold a NUL byte");
+  }
+  if (scheme == "local") {
+    if (has_path && path.empty()) {
+      return absl::InvalidArgumentError(
+          "'local:' has no path; expected local:/path, or local for the default store");
+    }
+    return StoreUrl{.scheme = StoreScheme::kLocal, .path = std::string(path)};
+  }
+  if (scheme == "vault") {
+    if (path.starts_with("//")) {
+      return absl::InvalidArgumentError(
+          Format("'{}' holds a server; the server comes from VAULT_ADDR, and the URL is "
+                 "vault:MOUNT/PREFIX",
+                 text));
+    }
+    SECRETFS_RETURN_IF_ERROR(CheckVaultPath(TrimSlashes(path), text));
+    return StoreUrl{.scheme = StoreScheme::kVault, .path = std::string(TrimSlashes(path))};
+  }
+  return UnknownScheme(text, scheme);
+}
+
+absl::StatusOr<SecretReference> ParseSecretReference(std::string_view text) {
+  std::string_view rest = text;
+  SECRETFS_ASSIGN_OR_RETURN(std::optional<std::string> version, TakeVersion(rest));
+  const size_t hash = rest.find('#');
+  std::string_view url = rest.substr(0, hash);
+  const std::string fragment(hash == std::string_view::npos ? "" : rest.substr(hash + 1));
+  if (!version.has_value()) {
+    SECRETFS_ASSIGN_OR_RETURN(version, TakeVersion(url));
+  }
+
+  SecretReference reference;
+  SECRETFS_ASSIGN_OR_RETURN(reference.store, ParseStoreUrl(url));
+  reference.ref.version = version.value_or("");
+  if (reference.store.scheme == StoreScheme::kLocal) {
+    if (fragment.empty()) {
+      return absl::InvalidArgumentError(
+          Format("'{}' names a store but no secret in it; expected {}#KEY", text, url));
+    }
+    reference.ref.key = fragment;
+    return reference;
+  }
+  if (reference.store.path.empty()) {
+    return absl::InvalidArgumentError(
+        Format("'{}' names no secret; expected vault:MOUNT/PATH#FIELD", text));
+  }
+  reference.ref.key = reference.store.path;
+  reference.store.path.clear();
+  reference.property = fragment;
+  return reference;
+}
+
+}  // namespace secretfs::cli
