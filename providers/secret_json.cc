@@ -85,9 +85,17 @@ class Builder {
   size_t error_offset_ = 0;
 };
 
+absl::Status InvalidAt(size_t offset) {
+  return absl::InvalidArgumentError(Format("not valid JSON (first problem at byte {})", offset));
+}
+
 }  // namespace
 
 absl::StatusOr<SecretJson> ParseSecretJson(std::string_view text) {
+  // The parser takes a zero byte for the end of its input and would not look at what follows.
+  if (const size_t zero = text.find('\0'); zero != std::string_view::npos) {
+    return InvalidAt(zero + 1);
+  }
   SecretJson result;
   Builder builder(result);
   if (SecretJson::sax_parse(text.data(), text.data() + text.size(), &builder)) return result;
@@ -95,8 +103,7 @@ absl::StatusOr<SecretJson> ParseSecretJson(std::string_view text) {
     return absl::InvalidArgumentError(
         Format("JSON nested deeper than {} levels is not accepted", kMaximumDepth));
   }
-  return absl::InvalidArgumentError(
-      Format("not valid JSON (first problem at byte {})", builder.error_offset()));
+  return InvalidAt(builder.error_offset());
 }
 
 SecretBytes DumpSecretJson(const SecretJson& json) {

@@ -141,7 +141,12 @@ absl::Status StatusOfCurl(CURL* handle, CURLcode code, const FailureContext& con
       return absl::UnavailableError(CutMessage(handle, context));
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
-      return absl::InvalidArgumentError(Format("not a URL of the form https://HOST[:PORT]/PATH"));
+      // Also curl's word for an answer that does not begin like HTTP.
+      if (TimeOf(handle, CURLINFO_PRETRANSFER_TIME_T) != 0) {
+        return absl::UnavailableError(
+            Format("no valid answer from {}: it does not speak HTTP", ServerOf(context)));
+      }
+      return absl::InvalidArgumentError("not a URL of the form https://HOST[:PORT]/PATH");
     case CURLE_LOGIN_DENIED:
       return absl::InvalidArgumentError(
           "user name or password in the URL: give credentials through the store's auth settings");

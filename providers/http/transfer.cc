@@ -63,9 +63,7 @@ Transfer::Transfer(const HttpClientOptions& options, CURLSH* share)
   Set(CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
   Set(CURLOPT_HTTP_CONTENT_DECODING, 0L);
   Set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-  // With HTTP/2, requests that start together share the first connection instead of opening many.
   Set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
-  Set(CURLOPT_PIPEWAIT, 1L);
   Set(CURLOPT_TCP_NODELAY, 1L);
   Set(CURLOPT_TCP_KEEPALIVE, 1L);
   Set(CURLOPT_TCP_KEEPIDLE, 30L);
@@ -117,6 +115,9 @@ absl::Status Transfer::Prepare(const HttpRequest& request, Duration time_left) {
         Format("libcurl refuses one of our options: {}", curl_easy_strerror(setup_)));
   }
   request_ = &request;
+  // With HTTP/2, requests that start together share the first connection instead of opening many.
+  // Not without TLS: there curl would not know until the first answer, and wait for that.
+  Set(CURLOPT_PIPEWAIT, request.url.starts_with("https:") ? 1L : 0L);
   if (!IsToken(request.method)) return absl::InvalidArgumentError("not an HTTP method");
   SECRETFS_RETURN_IF_ERROR(SetTarget(request));
   SECRETFS_RETURN_IF_ERROR(SetHeaders(request));

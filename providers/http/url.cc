@@ -72,7 +72,7 @@ absl::StatusOr<std::string> ResolveReference(const std::string& base,
   constexpr unsigned kFlags = CURLU_PATH_AS_IS | CURLU_URLENCODE;
   if (curl_url_set(parsed.get(), CURLUPART_URL, reference.c_str(), kFlags) != CURLUE_OK) {
     return absl::FailedPreconditionError(
-        Format("redirected to something that is not an http or https URL"));
+        "redirected to something that is not an http or https URL");
   }
   return Part(parsed.get(), CURLUPART_URL);
 }
