@@ -122,6 +122,7 @@ void Cache::Impl::Renewed(Record& record, MonotonicTime started,
 
 void Cache::Impl::AfterAnswer(Record& record) {
   Touch(record);
+  LeaveRound(record);
   AnswerWaiters(record);
   // The last mount may have gone while the store was making a credential.
   if (record.interests.empty() && !record.only_for_waiters && record.waiters.empty() &&
@@ -138,66 +139,69 @@ void Cache::Impl::AfterAnswer(Record& record) {
 
 void Cache::Impl::Recovered(Store& store) {
   const MonotonicTime now = environment_.Now();
+  std::vector<Record*> waiting;
   for (const auto& [ref, record] : store.records) {
     if (record->idle() && record->entry.freshness().store_is_down() && MayAsk(*record, now)) {
-      Ask(*record, false);
+      waiting.push_back(record.get());
     }
   }
+  AskTogether(waiting, false);
   lists_.RetryNow(store);
 }
 
 void Cache::Impl::StoreChanged(Store& store, const providers::ChangeSet& changes) {
   if (stage_ != Stage::kRunning) return;
   lists_.Invalidate(store, changes);
+  std::vector<Record*> concerned;
   if (changes.everything) {
-    for (const auto& [ref, record] : store.records) RecordChanged(*record);
-    return;
+    for (const auto& [ref, record] : store.records) {
+      if (RecordChanged(*record)) concerned.push_back(record.get());
+    }
   }
   for (const std::string& key : changes.keys) {
     auto place = store.records.lower_bound({key, ""});
     for (; place != store.records.end() && place->first.key == key; ++place) {
-      RecordChanged(*place->second);
+      if (RecordChanged(*place->second)) concerned.push_back(place->second.get());
     }
   }
+  AskTogether(concerned, true);
 }
 
-void Cache::Impl::RecordChanged(Record& record) {
-  if (!record.asked) return;
+bool Cache::Impl::RecordChanged(Record& record) {
+  if (!record.asked) return false;
   Touch(record);
   if (record.phase == Record::Phase::kSent || record.phase == Record::Phase::kRenewing) {
     record.ask_again = true;
-  } else if (record.idle() && MayAsk(record, environment_.Now())) {
-    Ask(record, true);
-  } else if (record.idle() && record.interests.empty()) {
-    // Nobody is told and nobody waits: the next reader asks.
-    record.entry.Evict();
-    record.entry.MarkStale(environment_.Now());
-  } else if (record.idle()) {
-    record.entry.MarkStale(environment_.Now());
   }
+  if (!record.idle()) return false;
+  const MonotonicTime now = environment_.Now();
+  if (MayAsk(record, now)) return true;
+  // Nobody is told and nobody waits: the next reader asks.
+  if (record.interests.empty()) record.entry.Evict();
+  record.entry.MarkStale(now);
+  return false;
 }
 
 void Cache::Impl::RunAgenda(Store& store) {
   const MonotonicTime now = environment_.Now();
   Duration window{};
+  std::vector<Record*> due;
   while (!store.agenda.empty() && store.agenda.begin()->first <= now) {
     Record& record = *store.agenda.begin()->second;
     SetAgenda(record, std::nullopt);
     Touch(record);
     if (!record.idle() || !MayAsk(record, now) || record.entry.AskAt() > now) continue;
     if (record.entry.healthy()) window = std::max(window, WindowOf(record));
-    Ask(record, false);
+    due.push_back(&record);
   }
-  if (window == Duration(0)) return;
-  std::vector<Record*> soon;
   for (const auto& [time, record] : store.agenda) {
-    if (time > SaturatingAdd(now, window)) break;
+    if (window == Duration(0) || time > SaturatingAdd(now, window)) break;
     if (record->idle() && record->entry.healthy() && record->entry.current_lease() == nullptr &&
         MayAsk(*record, now) && record->entry.AskAt() <= now + WindowOf(*record)) {
-      soon.push_back(record);
+      due.push_back(record);
     }
   }
-  for (Record* record : soon) Ask(*record, false);
+  AskTogether(due, false);
 }
 
 }  // namespace secretfs::cache

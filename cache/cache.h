@@ -72,7 +72,7 @@ struct StoreSettings {
   std::shared_ptr<providers::Provider> provider;
   size_t concurrent_requests = 64;
   double requests_per_second = 0;  // token bucket; 0 = unlimited
-  std::string watch_prefix{};  // what Provider::Watch is asked to watch
+  std::string watch_prefix{};      // what Provider::Watch is asked to watch
 };
 
 struct CacheOptions {

@@ -84,8 +84,16 @@ class Cache::Impl {
   void AfterAnswer(Record& record);
   void Recovered(Store& store);
   void StoreChanged(Store& store, const providers::ChangeSet& changes);
-  void RecordChanged(Record& record);
+  // Returns whether the store is to be asked for it now.
+  bool RecordChanged(Record& record);
   void RunAgenda(Store& store);
+
+  // rounds.cc
+  // Asks for all of them; what their answers change is told together.
+  void AskTogether(const std::vector<Record*>& records, bool fetch_anew);
+  // `record` got its answer.
+  void LeaveRound(Record& record);
+  void EndRound(Round& round);
 
   // settle.cc
   void Touch(Record& record);

@@ -84,7 +84,8 @@ void Cache::Impl::Prefetch(const std::vector<EntryKey>& keys) {
 
 void Cache::Impl::Serve(Record& record, ReadCallback callback) {
   EntrySnapshot snapshot = SnapshotOf(record);
-  // Listeners hear of what changed in this turn first.
+  // Listeners hear first of what changed.
+  if (record.held_in != nullptr) EndRound(*record.held_in);
   if (!record.touched) return callback(std::move(snapshot));
   ready_.push_back([callback = std::move(callback), snapshot = std::move(snapshot)]() mutable {
     callback(std::move(snapshot));

@@ -4,6 +4,7 @@
 // Plain data of Cache::Impl (cache_impl.h), which keeps the invariants below; I/O thread only,
 // except where noted.
 
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -24,6 +25,19 @@
 namespace secretfs::cache {
 
 struct Store;
+struct Record;
+
+// Records that are asked for together, because they are due together or changed together. What
+// their answers change is told to listeners in one piece, however many requests they took: when the
+// last answer is there, when somebody reads one of them, or when the timer runs out. Owned by the
+// records that point to it.
+struct Round {
+  Round(Environment& environment, std::function<void(Round&)> on_timer)
+      : timer(environment, [this, on_timer = std::move(on_timer)] { on_timer(*this); }) {}
+  size_t outstanding = 0;
+  std::vector<Record*> held;  // answered, not told yet
+  Timer timer;                // runs exactly while something is held
+};
 
 struct RecordInterest {
   uint64_t id = 0;
@@ -32,10 +46,10 @@ struct RecordInterest {
   Listeners::HandlePtr listener;  // may be null
 };
 
-// Invariants. A record exists while it has an interest, a waiter, a running question or a value (or
-// a remembered error) that is still good for somebody. It is in its store's agenda exactly while
-// `agenda_time` is set, and in the list of what may be evicted exactly while `lru_place` is set,
-// which is while it has a value and no pinned interest.
+// Invariants. A record exists while it has an interest, a waiter, a running question, news that are
+// held back or a value (or a remembered error) that is still good for somebody. It is in its
+// store's agenda exactly while `agenda_time` is set, and in the list of what may be evicted exactly
+// while `lru_place` is set, which is while it has a value and no pinned interest.
 struct Record {
   enum class Phase {
     kIdle,
@@ -70,6 +84,9 @@ struct Record {
   bool only_for_waiters = false;
   int failures_while_awaited = 0;
   MonotonicTime last_read = MonotonicTime::min();
+
+  std::shared_ptr<Round> round;    // to which it still owes an answer
+  std::shared_ptr<Round> held_in;  // whose end it waits for, and in whose `held` it is
 
   bool touched = false;  // is in Impl::touched_
   Notified notified;

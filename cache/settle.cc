@@ -34,6 +34,7 @@ void Cache::Impl::NotifyListeners(const std::vector<Record*>& records) {
   std::vector<std::pair<Listeners::HandlePtr, std::vector<EntrySnapshot>>> news;
   std::map<const Listeners::Handle*, size_t> places;
   for (Record* record : records) {
+    if (record->held_in != nullptr) continue;
     EntrySnapshot snapshot = SnapshotOf(*record);
     // That a question is on its way is no news: what readers get has not changed.
     if (snapshot.state == EntryState::kFetching) snapshot.state = EntryState::kAbsent;
@@ -54,11 +55,12 @@ void Cache::Impl::NotifyListeners(const std::vector<Record*>& records) {
 }
 
 void Cache::Impl::Reconsider(Record& record) {
-  if (record.touched) return;  // a later Settle does it
+  if (record.touched || stage_ != Stage::kRunning) return;  // a later Settle does it, or nobody
   const MonotonicTime now = environment_.Now();
   UpdateEviction(record);
   const std::optional<MonotonicTime> next = NextLook(record, now);
-  const bool unused = record.interests.empty() && record.waiters.empty() && record.idle();
+  const bool unused = record.interests.empty() && record.waiters.empty() && record.idle() &&
+                      record.held_in == nullptr;
   if (unused && !next.has_value() && !record.entry.holds_leases()) return Erase(record);
   SetAgenda(record, next);
 }

@@ -53,6 +53,7 @@ void Cache::Impl::Shutdown(Duration deadline, std::function<void()> done) {
     store->queue->Close();
     for (const auto& [ref, record] : store->records) {
       SetAgenda(*record, std::nullopt);
+      if (record->held_in != nullptr) EndRound(*record->held_in);
       for (auto& waiter : record->waiters.Take([](const Waiter&) { return true; })) {
         waiter.callback(ShutDown());
       }

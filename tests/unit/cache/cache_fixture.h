@@ -61,7 +61,8 @@ class RecordingListener final : public Listener {
 class CacheTest : public ::testing::Test {
  protected:
   // Jitter and backoff: half of what they may be.
-  explicit CacheTest(providers::Capabilities capabilities = {.list = true}, CacheOptions options = {})
+  explicit CacheTest(providers::Capabilities capabilities = {.list = true},
+                     CacheOptions options = {})
       : options_(options), capabilities_(capabilities) {
     store_ = AddStore("vault", provider_);
   }

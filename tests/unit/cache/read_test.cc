@@ -81,10 +81,8 @@ TEST_F(ReadTest, TwoIdentitiesNeverShareAnEntry) {
 }
 
 TEST_F(ReadTest, TheSameStoreAndIdentityIsOneStore) {
-  const StoreId again =
-      cache().AddStore({.name = "vault",
-                        .identity = "me",
-                        .provider = std::make_shared<fakes::FakeProvider>()});
+  const StoreId again = cache().AddStore(
+      {.name = "vault", .identity = "me", .provider = std::make_shared<fakes::FakeProvider>()});
   EXPECT_EQ(again, store_);
   EXPECT_EQ(cache().StoreName(again), "vault");
   EXPECT_TRUE(cache().StoreCapabilities(again).list);
