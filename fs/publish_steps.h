@@ -1,0 +1,13 @@
+#pragma once
+
+// One PublishPlan, step by step; what Publisher's thread does for each. Free functions; must run on
+// the publisher's thread, because the mount knows it by that.
+
+#include "fs/publisher.h"
+
+namespace secretfs::fs {
+
+// Failures are logged and leave the tree switched: new lookups see the new version in any case.
+void CarryOut(const PublishPlan& plan, const PublishTarget& target);
+
+}  // namespace secretfs::fs
