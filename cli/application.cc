@@ -22,9 +22,7 @@ void AddCommands(CLI::App& app, Invocation& invocation) {
   AddGetCommand(app, invocation);
   AddCheckCommand(app, invocation);
   AddRunCommand(app, invocation);
-#ifndef SECRETFS_WITHOUT_STORE_COMMAND
   AddStoreCommand(app, invocation);
-#endif
 }
 
 // The command that the line named so far: "secretfs store put" has two levels.

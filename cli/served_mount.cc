@@ -175,8 +175,8 @@ int ServeMount(ServedMountOptions options, const Environment& environment, Ready
     ServedMount mount(std::move(options), *std::move(events));
     const absl::Status started = mount.Start(environment);
     if (started.ok()) {
-      Log().info("mounted {} on {}", source, directory);
       report.Succeed(std::move(log_file));
+      Log().info("mounted {} on {}", source, directory);
       code = ExitCodeOf(mount.Serve(), directory);
     } else {
       code = Fail(started);
