@@ -50,7 +50,7 @@ void Cache::Impl::Renew(Record& record) {
       // The value went while the renewal waited for its turn.
       queue.TaskDone(ticket, absl::OkStatus());
       record.phase = Record::Phase::kIdle;
-      return Touch(record);
+      return AfterAnswer(record);
     }
     const providers::RequestContext context{
         SaturatingAdd(ticket.started, record.entry.policy().deadline)};

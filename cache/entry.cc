@@ -15,6 +15,9 @@ using std::chrono::seconds;
 constexpr Duration kConfirmDeletion = seconds(5);
 // A policy or a store that asks for less would make the cache ask in a busy loop.
 constexpr Duration kLeastInterval = milliseconds(10);
+// What is missing is looked for this often even if its values would be good for longer, or for
+// ever.
+constexpr Duration kLongestNegative = std::chrono::hours(1);
 constexpr Duration kLeastTimeToLive = seconds(1);
 
 // Up to a tenth earlier.
@@ -89,9 +92,9 @@ void Entry::FetchFailed(absl::Status error, const Moment& now, Duration retry_de
   const bool denied = IsDenied(error);
   const bool not_found = error.code() == absl::StatusCode::kNotFound;
   freshness_.Fail(now.monotonic, std::move(error), policy_);
+  const Duration ttl = Jittered(std::min(policy_.ttl, kLongestNegative), jitter);
   const Duration next =
-      transient ? retry_delay
-                : std::max({Jittered(policy_.ttl, jitter), policy_.negative_ttl, kLeastInterval});
+      transient ? retry_delay : std::max({ttl, policy_.negative_ttl, kLeastInterval});
   retry_at_ = SaturatingAdd(now.monotonic, next);
   if (denied) Withdraw();
   if (not_found) NotFound(now.monotonic);

@@ -301,6 +301,21 @@ TEST_F(BreakerTest, ItIsProbedByOneRequestAtATimeAndClosesWithTheFirstAnswer) {
   EXPECT_EQ(State(Known("a")), "fresh");
 }
 
+TEST_F(BreakerTest, WhoWaitedBeforeItOpenedIsAnsweredWhenTheStoreComesBack) {
+  Policy patient;
+  patient.deadline = hours(1);
+  const Interest interest = Mount("b", patient);
+  provider_->Set("b", "two");
+  provider_->FailCalls(absl::UnavailableError("down"), kForever);
+  const PendingRead read = Read("b");
+  Advance(minutes(20));
+  EXPECT_EQ(Read("other")->status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(read->waits());
+  provider_->Heal();
+  Advance(minutes(1));
+  EXPECT_EQ(Text(read), "two");
+}
+
 TEST_F(BreakerTest, AFailedProbeFailsItsReaderAndTheNextComesLater) {
   OpenBreaker();
   Advance(milliseconds(101));

@@ -241,6 +241,16 @@ TEST_F(RefreshTest, ASecretThatIsMissingIsLookedForOnceATtl) {
   EXPECT_EQ(State(Known("a")), "fresh");
 }
 
+TEST_F(RefreshTest, AMissingSecretIsLookedForHourlyEvenIfItsTtlIsForEver) {
+  const Interest interest = Mount("a", WithTtl(Duration::max()));
+  Read("a");
+  provider_->Set("a", "one");
+  Advance(hours(1));
+  EXPECT_EQ(State(Known("a")), "fresh");
+  Advance(hours(1000));
+  EXPECT_EQ(provider_->fetch_call_count(), 2u);
+}
+
 TEST_F(RefreshTest, AnEqualVersionKeepsTheObjectAndMovesTheTimes) {
   RecordingListener listener;
   provider_->Set("a", "one");

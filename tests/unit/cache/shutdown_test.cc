@@ -204,6 +204,38 @@ TEST(CacheThreads, ManyThreadsReadMountAndUnmountWhileValuesRotate) {
   cache.reset();
 }
 
+TEST(CacheThreads, RemoveListenerWaitsForARunningCall) {
+  IoThread io;
+  SystemClock clock;
+  SystemRandom random;
+  auto provider = std::make_shared<fakes::FakeProvider>();
+  provider->Set("a", "one");
+  Cache cache({}, io.context(), clock, io.scheduler(), random);
+  const StoreId store = cache.AddStore({.name = "fake", .identity = "me", .provider = provider});
+  struct Slow final : Listener {
+    void OnEntriesChanged(std::span<const EntrySnapshot>) override {
+      called.set_value();
+      go_on.get_future().wait();
+      for (int i = 0; i < 1000; ++i) std::this_thread::yield();
+      EXPECT_FALSE(removed);
+    }
+    std::promise<void> called;
+    std::promise<void> go_on;
+    std::atomic<bool> removed = false;
+  } listener;
+  const Interest interest = cache.AddInterest({store, {"a", ""}}, {}, true, &listener);
+  cache.Read({store, {"a", ""}}, [](const auto&) {});
+  io.Start();
+  listener.called.get_future().wait();
+  std::thread remover([&] {
+    listener.go_on.set_value();
+    cache.RemoveListener(&listener);
+    listener.removed = true;
+  });
+  remover.join();
+  io.RunAndWait([] {});
+}
+
 TEST(CacheThreads, ACacheMayBeDestroyedWhileItsThreadIsBusy) {
   for (int round = 0; round < 30; ++round) {
     IoThread io;
