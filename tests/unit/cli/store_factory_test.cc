@@ -1,0 +1,65 @@
+#include "cli/store_factory.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/unit/cli/environment_fake.h"
+
+namespace secretfs::cli {
+namespace {
+
+providers::StoreConfig VaultStore(const std::string& token_file) {
+  providers::VaultStoreConfig vault;
+  vault.server = "https://vault.example:8200";
+  providers::VaultTokenAuth auth;
+  auth.token.file = token_file;
+  vault.auth = auth;
+  return {.name = "team", .provider = vault};
+}
+
+TEST(StoreFactoryTest, IdentityTellsApartWhoAsks) {
+  EXPECT_EQ(IdentityOf(VaultStore("/run/a")), IdentityOf(VaultStore("/run/a")));
+  EXPECT_NE(IdentityOf(VaultStore("/run/a")), IdentityOf(VaultStore("/run/b")));
+  providers::StoreConfig role = VaultStore("/run/a");
+  providers::VaultKubernetesAuth kubernetes;
+  kubernetes.role = "web";
+  std::get<providers::VaultStoreConfig>(role.provider).auth = kubernetes;
+  const std::string web = IdentityOf(role);
+  kubernetes.role = "jobs";
+  std::get<providers::VaultStoreConfig>(role.provider).auth = kubernetes;
+  EXPECT_NE(IdentityOf(role), web);
+  EXPECT_NE(IdentityOf(role), IdentityOf(VaultStore("/run/a")));
+}
+
+TEST(StoreFactoryTest, EqualInlineValuesAreStillTwoIdentities) {
+  providers::StoreConfig first = VaultStore(""), second = VaultStore("");
+  for (providers::StoreConfig* store : {&first, &second}) {
+    auto& vault = std::get<providers::VaultStoreConfig>(store->provider);
+    std::get<providers::VaultTokenAuth>(vault.auth).token.inline_value =
+        std::make_shared<const SecretBytes>(SecretBytes::CopyOf("same"));
+  }
+  EXPECT_NE(IdentityOf(first), IdentityOf(second));
+}
+
+TEST(StoreFactoryTest, MakesEveryPathAbsolute) {
+  providers::StoreConfig store = VaultStore("token");
+  std::get<providers::VaultStoreConfig>(store.provider).tls.ca_file = "tls/../ca.pem";
+  MakePathsAbsolute(store);
+  const auto& vault = std::get<providers::VaultStoreConfig>(store.provider);
+  const std::filesystem::path here = std::filesystem::current_path();
+  EXPECT_EQ(std::get<providers::VaultTokenAuth>(vault.auth).token.file, here / "token");
+  EXPECT_EQ(vault.tls.ca_file, here / "ca.pem");
+  EXPECT_EQ(vault.tls.client_key_file, "");  // not set stays not set
+}
+
+TEST(StoreFactoryTest, LocalUrlNamesAFileAndItsKey) {
+  const auto store = StoreConfigFor({StoreScheme::kLocal, "/data/s.sfs"}, FakeEnvironment({}));
+  ASSERT_TRUE(store.ok());
+  const auto& local = std::get<providers::LocalStoreConfig>(store->provider);
+  EXPECT_EQ(local.path, "/data/s.sfs");
+  EXPECT_EQ(local.key.key_file, "/data/s.sfs.key");
+}
+
+}  // namespace
+}  // namespace secretfs::cli
