@@ -89,6 +89,8 @@ int RunInit(const InitFlags& flags) {
   printf("Made the store %s, closed with %s.\n", made->store.c_str(), made->closed_with.c_str());
   if (made->key_file_is_new) {
     printf("The key file is new: keep a copy elsewhere, nothing opens the store without it.\n");
+  } else if (!made->key_file.empty()) {
+    printf("The key file was there already and stays as it is.\n");
   }
   return kExitOk;
 }

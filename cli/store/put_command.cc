@@ -27,10 +27,17 @@ struct PutFlags {
   bool trim_newline = false;
   bool allow_empty = false;
   bool json = false;
-  std::vector<std::string> values;  // given on the command line: refused
+  std::vector<std::string> rest;  // other words of the command line: a value there is refused
 };
 
-int RefuseValues() {
+// The words are not printed: one of them is a secret, most likely.
+int RefuseRest(const std::vector<std::string>& rest) {
+  for (const std::string& word : rest) {
+    if (word.starts_with("--") && word != "--" && !word.starts_with("--value")) {
+      return FailUsage(Format("unexpected '{}'; 'secretfs store put --help' shows what there is",
+                              Printable(word.substr(0, word.find('=')))));
+    }
+  }
   return FailUsage(
       "a value on the command line is seen by every user of this machine (ps) and stays in the "
       "shell's "
@@ -80,7 +87,7 @@ absl::StatusOr<uint64_t> Put(const PutFlags& flags) {
 }
 
 int RunPut(const PutFlags& flags) {
-  if (!flags.values.empty()) return RefuseValues();
+  if (!flags.rest.empty()) return RefuseRest(flags.rest);
   if (const absl::Status name = providers::local::CheckSecretName(flags.name); !name.ok()) {
     return FailUsage(MessageOf(name));
   }
@@ -106,9 +113,8 @@ void AddStorePutCommand(CLI::App& store, Invocation& invocation) {
   command->add_option("name", flags->name, "The secret's name: parts with '/' between them")
       ->type_name("NAME")
       ->required();
-  // Accepted so that it can be refused with the right command, and is not printed as an unknown
-  // word.
-  command->add_option("value,--value", flags->values, "")->group("");
+  // Taken so that they can be refused with the right command, and without printing them.
+  command->allow_extras();
   command->add_option("--file", flags->file, "Take the value from this file instead of stdin")
       ->type_name("FILE");
   command->add_flag("--trim-newline", flags->trim_newline, "Leave out one line end at the end");
@@ -119,7 +125,10 @@ void AddStorePutCommand(CLI::App& store, Invocation& invocation) {
       HelpFooter("  printf %s \"$PASSWORD\" | secretfs store put db/password\n"
                  "  secretfs store put tls/server.key --file server.key\n"
                  "  secretfs store put db/password       # asks, without echo"));
-  command->callback([flags, &invocation] { invocation.run = [flags] { return RunPut(*flags); }; });
+  command->callback([flags, command, &invocation] {
+    flags->rest = command->remaining();
+    invocation.run = [flags] { return RunPut(*flags); };
+  });
 }
 
 }  // namespace secretfs::cli

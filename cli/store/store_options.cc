@@ -66,7 +66,7 @@ void AddKeyOptions(CLI::App& command, KeyOptions& options, const std::string& pr
   const auto add = [&](const std::string& name, std::string& target, const std::string& help,
                        const char* type) {
     sources.push_back(command.add_option("--" + prefix + name, target, purpose + help)
-                          ->type_name(type)
+                          ->option_text(type)
                           ->group("Key"));
   };
   add("key-file", options.key_file, "the key file PATH (default: STORE.key)", "PATH");
@@ -79,6 +79,7 @@ void AddKeyOptions(CLI::App& command, KeyOptions& options, const std::string& pr
   sources.push_back(command
                         .add_flag("--" + prefix + "passphrase", options.passphrase,
                                   purpose + "a passphrase, asked for")
+                        ->option_text(" ")
                         ->group("Key"));
   for (CLI::Option* one : sources) {
     for (CLI::Option* other : sources) {

@@ -17,9 +17,9 @@
 namespace secretfs::testing {
 
 struct ChildOptions {
-  std::map<std::string, std::string> environment;  // added to ours
-  std::string input;                               // written to stdin, which is then closed
-  bool keep_input_open = false;                    // stdin stays open until CloseInput
+  std::map<std::string, std::string> environment = {};  // added to ours
+  std::string input = {};                               // written to stdin, which is then closed
+  bool keep_input_open = false;                         // stdin stays open until CloseInput
 };
 
 class ChildProcess {

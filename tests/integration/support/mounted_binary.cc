@@ -54,7 +54,7 @@ void MountedBinaryTest::TearDown() {
 
 Finished MountedBinaryTest::Secretfs(std::vector<std::string> arguments, ChildOptions options) {
   arguments.insert(arguments.begin(), SecretfsBinary());
-  return Run(std::move(arguments), std::move(options));
+  return testing::Run(std::move(arguments), std::move(options));
 }
 
 void MountedBinaryTest::InitStore() {
