@@ -94,10 +94,15 @@ asio::awaitable<void> Session::Renew(TokenBytes token) {
   const absl::StatusOr<TokenGrant> grant = status.ok()
                                                ? ParseTokenGrant(response->body.ExposeAsText())
                                                : absl::StatusOr<TokenGrant>(status);
-  if (IsTransient(grant.status())) {
+  // Vault answers 500 to this, too.
+  const bool is_too_old =
+      response.ok() && HasErrorText(response->body.ExposeAsText(), "past the max TTL");
+  if (IsTransient(grant.status()) && !is_too_old) {
     TryAgain(grant.status(), Work::kRenew);
   } else if (!grant.ok()) {
-    Log().warn("the Vault token cannot be renewed: {}", grant.status());
+    const bool is_expected = is_too_old && authenticator_->MakesTokens();
+    Log().log(is_expected ? spdlog::level::debug : spdlog::level::warn,
+              "the Vault token cannot be renewed: {}", grant.status());
     if (authenticator_->MakesTokens()) Schedule(Duration(0), Work::kReplace);
   } else if (grant->duration * 2 >= granted_) {
     LivesFor(grant->duration, grant->renewable);

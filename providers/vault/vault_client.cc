@@ -19,9 +19,10 @@ absl::StatusOr<std::string> NormalAddress(std::string_view server) {
     return absl::InvalidArgumentError(Format(
         "the Vault server '{}' must be a URL such as https://vault.example.com:8200", server));
   }
-  while (server.ends_with('/')) server.remove_suffix(1);
+  const size_t scheme = server.find("://") + 3;
+  while (server.size() > scheme && server.ends_with('/')) server.remove_suffix(1);
   if (server.ends_with("/v1")) server.remove_suffix(3);
-  const std::string_view host = server.substr(server.find("://") + 3);
+  const std::string_view host = server.substr(scheme);
   if (host.empty() || host.find_first_of("?#@ ") != std::string_view::npos) {
     return absl::InvalidArgumentError(
         "the Vault server's URL must be scheme, host, port and perhaps a path, without user, "

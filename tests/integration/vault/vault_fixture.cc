@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <stdexcept>
 #include <thread>
 
@@ -22,7 +23,10 @@ void VaultTest::SetUp() {
   io_.Start();
 }
 
-void VaultTest::TearDown() { io_.Stop(); }
+void VaultTest::TearDown() {
+  io_.Stop();
+  if (HasFailure()) std::cerr << "the end of the server's log:\n" << server_->LogEnd();
+}
 
 providers::VaultStoreConfig VaultTest::Config(const std::string& mount,
                                               const std::string& token) const {

@@ -49,14 +49,6 @@ std::filesystem::path MakeFolder() {
   return name;
 }
 
-std::string LogEnd(const std::filesystem::path& log) {
-  std::ifstream stream(log);
-  std::stringstream content;
-  content << stream.rdbuf();
-  const std::string text = content.str();
-  return text.size() > 2000 ? text.substr(text.size() - 2000) : text;
-}
-
 }  // namespace
 
 std::filesystem::path VaultPrograms() {
@@ -96,8 +88,7 @@ std::unique_ptr<VaultServer> VaultServer::Start(VaultServerOptions options) {
     server->Launch(options);
     if (server->WaitUntilHealthy(kStartLimit)) return server;
     if (attempt == kStartAttempts) {
-      throw std::runtime_error("the Vault server did not start:\n" +
-                               LogEnd(server->folder_ / "log"));
+      throw std::runtime_error("the Vault server did not start:\n" + server->LogEnd());
     }
   }
 }
@@ -141,8 +132,13 @@ void VaultServer::Launch(const VaultServerOptions& options) {
   const pid_t parent = ::getpid();
   pid_ = ::fork();
   if (pid_ < 0) throw std::runtime_error("cannot fork");
-  if (pid_ > 0) return;
+  if (pid_ > 0) {
+    ::setpgid(pid_, pid_);  // here too: Stop must not come before the child's own call
+    return;
+  }
   // Only async-signal-safe calls from here on: other threads may have held locks.
+  // A group of its own, so that its plugins end with it.
+  ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);
   ::dup2(nothing.get(), STDIN_FILENO);
@@ -169,22 +165,33 @@ bool VaultServer::WaitUntilHealthy(std::chrono::milliseconds limit) {
   return false;
 }
 
+std::string VaultServer::LogEnd() const {
+  constexpr size_t kShown = 3000;
+  std::ifstream stream(folder_ / "log");
+  std::stringstream content;
+  content << stream.rdbuf();
+  const std::string text = content.str();
+  return text.size() > kShown ? text.substr(text.size() - kShown) : text;
+}
+
 void VaultServer::Stop() {
   if (pid_ < 0) return;
   // It keeps everything in memory: there is nothing to shut down in order.
-  ::kill(pid_, SIGKILL);
+  ::kill(-pid_, SIGKILL);
   ::waitpid(pid_, nullptr, 0);
   pid_ = -1;
 }
 
 VaultAnswer VaultServer::Call(const std::string& method, const std::string& path,
-                              const nlohmann::json& body, const std::string& token) const {
+                              const nlohmann::json& body, const std::string& token,
+                              const std::vector<std::string>& lines) const {
   const std::unique_ptr<CURL, void (*)(CURL*)> curl(curl_easy_init(), curl_easy_cleanup);
   const std::string url = Format("{}/v1/{}", address_, path);
   const std::string text = body.is_null() ? "" : body.dump();
   std::string answer;
   curl_slist* headers = curl_slist_append(nullptr, "Expect:");
   if (!token.empty()) headers = curl_slist_append(headers, ("X-Vault-Token: " + token).c_str());
+  for (const std::string& line : lines) headers = curl_slist_append(headers, line.c_str());
   const std::unique_ptr<curl_slist, void (*)(curl_slist*)> header_owner(headers,
                                                                         curl_slist_free_all);
   curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());

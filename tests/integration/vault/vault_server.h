@@ -20,10 +20,10 @@
 namespace secretfs::testing {
 
 struct VaultServerOptions {
-  uint16_t port = 0;        // 0: a free one
-  std::string more_config;  // HCL, for example another listener
+  uint16_t port = 0;             // 0: a free one
+  std::string more_config = {};  // HCL, for example another listener
   // Passed to `vault server` as they are, for example "-dev-leased-kv".
-  std::vector<std::string> arguments;
+  std::vector<std::string> arguments = {};
 };
 
 struct VaultAnswer {
@@ -45,9 +45,10 @@ class VaultServer {
   const std::filesystem::path& folder() const { return folder_; }
   pid_t pid() const { return pid_; }
 
-  // Any call; `path` is what follows /v1/. No body is sent for null.
+  // Any call; `path` is what follows /v1/, `headers` are whole lines. No body is sent for null.
   VaultAnswer Call(const std::string& method, const std::string& path,
-                   const nlohmann::json& body = nullptr, const std::string& token = {}) const;
+                   const nlohmann::json& body = nullptr, const std::string& token = {},
+                   const std::vector<std::string>& headers = {}) const;
   // Calls as root that have to succeed.
   nlohmann::json Read(const std::string& path) const;
   nlohmann::json Write(const std::string& path, const nlohmann::json& body) const;
@@ -59,6 +60,8 @@ class VaultServer {
   // The token itself, from parameters as POST auth/token/create takes them.
   std::string MakeToken(const nlohmann::json& parameters) const;
 
+  // The last lines of what it logged.
+  std::string LogEnd() const;
   // Ends the program; all data is gone. Idempotent.
   void Stop();
 
@@ -74,7 +77,7 @@ class VaultServer {
   pid_t pid_ = -1;
 };
 
-// The folder with the programs `vault` and `vault-plugin-auth-kubernetes`.
+// The folder with the program `vault` and the folder `plugins`.
 std::filesystem::path VaultPrograms();
 
 // A port of 127.0.0.1 on which nothing listens now.
