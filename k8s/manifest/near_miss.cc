@@ -38,19 +38,20 @@ size_t EditDistance(std::string_view a, std::string_view b) {
 std::vector<std::string_view> NearMisses(std::string_view word,
                                          const std::vector<std::string_view>& candidates) {
   if (word.empty() || word.size() > kLongestCompared) return {};
-  std::vector<std::pair<size_t, std::string_view>> close;
-  for (const std::string_view candidate : candidates) {
+  std::vector<std::pair<size_t, size_t>> close;  // distance, index
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    const std::string_view candidate = candidates[i];
     if (candidate.empty() || candidate.size() > kLongestCompared) continue;
     const size_t distance = EditDistance(word, candidate);
     const size_t allowed =
         std::clamp<size_t>(std::min(word.size(), candidate.size()) / 3, 1, kMostSuggestions);
-    if (distance <= allowed) close.emplace_back(distance, candidate);
+    if (distance <= allowed) close.emplace_back(distance, i);
   }
-  std::stable_sort(close.begin(), close.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::sort(close.begin(), close.end());
   std::vector<std::string_view> words;
-  for (const auto& [distance, candidate] : close) {
+  for (const auto& [distance, index] : close) {
     if (words.size() == kMostSuggestions) break;
+    const std::string_view candidate = candidates[index];
     if (std::find(words.begin(), words.end(), candidate) == words.end()) words.push_back(candidate);
   }
   return words;

@@ -34,8 +34,9 @@ void Problems::Warn(const Location& location, std::string_view message) {
 std::vector<std::string> Problems::Sorted(const std::vector<Entry>& entries) {
   std::vector<const Entry*> order;
   for (const Entry& entry : entries) order.push_back(&entry);
-  std::stable_sort(order.begin(), order.end(), [](const Entry* a, const Entry* b) {
-    return std::tie(a->file, a->position) < std::tie(b->file, b->position);
+  // Equal places stay in the order in which they were found, which is that of the addresses.
+  std::sort(order.begin(), order.end(), [](const Entry* a, const Entry* b) {
+    return std::tie(a->file, a->position, a) < std::tie(b->file, b->position, b);
   });
   std::vector<std::string> texts;
   for (const Entry* entry : order) {

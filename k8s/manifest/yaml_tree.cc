@@ -78,9 +78,10 @@ class TreeBuilder : public YAML::EventHandler {
   TreeBuilder(const std::vector<std::string_view>& lines, std::vector<YamlProblem>& problems)
       : lines_(lines), problems_(problems) {}
 
+  Position start() const { return start_; }
   YamlNodePtr TakeRoot() { return std::move(root_); }
 
-  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentStart(const YAML::Mark& mark) override { start_ = ToPosition(mark); }
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
@@ -253,6 +254,7 @@ class TreeBuilder : public YAML::EventHandler {
   std::vector<YamlProblem>& problems_;
   std::vector<Frame> frames_;
   std::map<YAML::anchor_t, Anchored> anchors_;
+  Position start_;     // of the document
   Position position_;  // of the event being handled
   YamlNodePtr root_;
 };
@@ -324,9 +326,16 @@ YamlStream ParseYaml(std::string_view text) {
   std::istream input(&buffer);
   try {
     YAML::Parser parser(input);
+    Position last_start{0, 0};
     while (true) {
       TreeBuilder builder(lines, stream.problems);
       if (!parser.HandleNextDocument(builder)) break;
+      // yaml-cpp finds empty documents for ever in front of some text that it cannot take (" &a
+      // ,").
+      if (builder.start() <= last_start) {
+        throw Refused{builder.start(), "not valid YAML: expected a value here"};
+      }
+      last_start = builder.start();
       YamlNodePtr root = builder.TakeRoot();
       if (root != nullptr && root->kind != YamlNode::Kind::kNull) {
         stream.documents.push_back(std::move(root));

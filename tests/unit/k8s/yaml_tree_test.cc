@@ -100,6 +100,11 @@ TEST(YamlTree, OnlyText) {
             "");
 }
 
+TEST(YamlTree, TextThatYamlCppNeverGetsPast) {
+  EXPECT_EQ(ProblemIn(" &i ,x,a"), "1:5: : not valid YAML: expected a value here");
+  EXPECT_NE(ProblemIn("a: 1\n---\n,\n"), "");
+}
+
 TEST(YamlTree, Size) {
   EXPECT_NE(ProblemIn(std::string(kLargestManifest + 1, '#')).find("expected at most"),
             std::string::npos);
