@@ -18,3 +18,28 @@ if(SECRETFS_SANITIZE)
   target_compile_options(secretfs_options INTERFACE -fsanitize=${SECRETFS_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(secretfs_options INTERFACE -fsanitize=${SECRETFS_SANITIZE})
 endif()
+
+if(SECRETFS_SANITIZE MATCHES "thread")
+  # Asio's memory fences are not understood by ThreadSanitizer (g++ -Wtsan); its mutexes suffice.
+  target_compile_options(secretfs_options INTERFACE -Wno-tsan)
+  target_compile_definitions(secretfs_options INTERFACE ASIO_DISABLE_FENCED_BLOCK)
+  # Debian's Abseil is not instrumented: lead its locks through functions that tell the sanitizer.
+  add_library(secretfs_tsan STATIC ${CMAKE_CURRENT_LIST_DIR}/absl_mutex_tsan.cc)
+  foreach(symbol
+      _ZN4absl7debian312Notification6NotifyEv
+      _ZN4absl7debian315BlockingCounter14DecrementCountEv
+      _ZN4absl7debian315BlockingCounter4WaitEv
+      _ZN4absl7debian35Mutex10ReaderLockEv
+      _ZN4absl7debian35Mutex12ReaderUnlockEv
+      _ZN4absl7debian35Mutex16AwaitWithTimeoutERKNS0_9ConditionENS0_8DurationE
+      _ZN4absl7debian35Mutex4LockEv
+      _ZN4absl7debian35Mutex5AwaitERKNS0_9ConditionE
+      _ZN4absl7debian35Mutex6UnlockEv
+      _ZN4absl7debian37CondVar15WaitWithTimeoutEPNS0_5MutexENS0_8DurationE
+      _ZN4absl7debian37CondVar4WaitEPNS0_5MutexE
+      _ZNK4absl7debian312Notification19WaitForNotificationEv
+      _ZNK4absl7debian312Notification30WaitForNotificationWithTimeoutENS0_8DurationE)
+    target_link_options(secretfs_options INTERFACE -Wl,--wrap=${symbol})
+  endforeach()
+  target_link_libraries(secretfs_options INTERFACE secretfs_tsan)
+endif()
