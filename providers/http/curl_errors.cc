@@ -20,12 +20,34 @@ curl_off_t TimeOf(CURL* handle, CURLINFO info) {
   return microseconds;
 }
 
+// Where curl tried to connect to ("HOST:PORT"), by its error text; empty when that does not say.
+std::string ConnectedTo(std::string_view text) {
+  constexpr std::string_view kBegin = "Failed to connect to ";
+  constexpr std::string_view kMiddle = " port ";
+  if (!text.starts_with(kBegin)) return "";
+  text.remove_prefix(kBegin.size());
+  const size_t middle = text.find(kMiddle);
+  if (middle == std::string_view::npos) return "";
+  const std::string_view rest = text.substr(middle + kMiddle.size());
+  return Format("{}:{}", text.substr(0, middle), rest.substr(0, rest.find(' ')));
+}
+
 std::string ConnectFailure(CURL* handle, const FailureContext& context) {
   long error = 0;
   curl_easy_getinfo(handle, CURLINFO_OS_ERRNO, &error);
-  const std::string_view reason =
+  const std::string reason =
       error == 0 ? "no address of it answers" : std::strerror(static_cast<int>(error));
-  return Format("cannot connect to {}: {}", ServerOf(context), reason);
+  const std::string server = ServerOf(context);
+  const std::string peer = ConnectedTo(context.text);
+  std::string server_without_brackets = server;
+  std::erase_if(server_without_brackets, [](char c) { return c == '[' || c == ']'; });
+  if (!peer.empty() && peer != server_without_brackets) {
+    return Format(
+        "cannot connect to the proxy {}, which the environment sets (https_proxy, http_proxy, "
+        "all_proxy), to reach {}: {}",
+        peer, server, reason);
+  }
+  return Format("cannot connect to {}: {}", server, reason);
 }
 
 // Which step a transfer was in when its time was up.

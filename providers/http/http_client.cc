@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <asio/any_io_executor.hpp>
 #include <asio/associated_cancellation_slot.hpp>
 #include <asio/associated_executor.hpp>
@@ -29,6 +30,7 @@ namespace secretfs::providers {
 namespace {
 
 constexpr int kMaximumRedirects = 5;
+constexpr Duration kLongestWait = std::chrono::hours(24 * 365);  // keeps sums in range
 
 void InitializeCurl() {
   static std::once_flag once;
@@ -237,7 +239,8 @@ absl::StatusOr<CURL*> HttpClient::Impl::Start(const HttpRequest& request) {
   if (closed_) return absl::CancelledError("the HTTP client was closed");
   BlockBrokenPipeSignal();
   const bool bounded = request.deadline != MonotonicTime::max();
-  const Duration left = bounded ? request.deadline - clock_.Now() : Duration::max();
+  const Duration left =
+      bounded ? std::min(request.deadline - clock_.Now(), kLongestWait) : kLongestWait;
   if (left <= Duration(0)) {
     return absl::DeadlineExceededError("the deadline had passed before the request was sent");
   }

@@ -54,6 +54,9 @@ Transfer::Transfer(const HttpClientOptions& options, CURLSH* share)
   Set(CURLOPT_HEADERDATA, this);
   Set(CURLOPT_USERAGENT, options.user_agent.c_str());
   Set(CURLOPT_NOSIGNAL, 1L);
+  // A transfer that is given up while its host name is being looked up must not wait for the
+  // lookup: that would hold up the I/O thread for as long as a dead name server does.
+  Set(CURLOPT_QUICK_EXIT, 1L);
   // What is asked for is what is written: curl neither cleans up "..", nor follows a redirect, nor
   // takes credentials from the URL or a netrc file, nor unpacks a body.
   Set(CURLOPT_PROTOCOLS_STR, "http,https");

@@ -113,6 +113,7 @@ HttpTestServer::HttpTestServer(Handler handler, std::optional<Tls> tls)
 HttpTestServer::~HttpTestServer() {
   context_.stop();
   thread_.join();
+  held_.clear();  // before the context, which ends the coroutines that share them
 }
 
 std::string HttpTestServer::Url(const std::string& target) const {
