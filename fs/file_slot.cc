@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/status.h"
 #include "base/text.h"
 
 namespace secretfs::fs {
@@ -24,6 +25,18 @@ std::optional<FileChange> Withdraw(const std::shared_ptr<FileSlot>& slot) {
                     .before = std::exchange(slot->current, InodeNumber()),
                     .after = InodeNumber(),
                     .first = false};
+}
+
+// Whether a snapshot without a secret takes the file's value away from readers, rather than having
+// none yet.
+bool IsWithdrawn(const FileSlot& slot, const cache::EntrySnapshot& snapshot) {
+  if (snapshot.state != cache::EntryState::kGone && snapshot.state != cache::EntryState::kExpired) {
+    return false;
+  }
+  // A browsed file also grows too old when nobody opens it for long: its name stays, and the next
+  // open fetches. Only the store's word takes it away.
+  return slot.manifest_index.has_value() ||
+         (!snapshot.last_error.ok() && !IsTransient(snapshot.last_error));
 }
 
 // The secret came but gives this file no content.
@@ -59,10 +72,8 @@ absl::StatusOr<std::shared_ptr<const SecretBytes>> ExtractContent(
 std::optional<FileChange> UpdateFile(InodeTable& table, const std::shared_ptr<FileSlot>& slot,
                                      const cache::EntrySnapshot& snapshot, WallTime now) {
   if (snapshot.secret == nullptr) {
-    // Only these two states take a value away from readers; the others have none yet.
-    const bool withdrawn =
-        snapshot.state == cache::EntryState::kGone || snapshot.state == cache::EntryState::kExpired;
-    return withdrawn ? Withdraw(slot) : std::nullopt;
+    if (!IsWithdrawn(*slot, snapshot)) return std::nullopt;
+    return Withdraw(slot);
   }
   auto content = ExtractContent(slot->source, snapshot.secret);
   slot->error = content.status();

@@ -123,6 +123,8 @@ absl::Status ValidateMountSpec(const MountSpec& spec) {
   }
   for (const std::string& path : taken) {
     if (auto status = CheckOutsideBrowseTrees(path, trees); !status.ok()) return status;
+  }
+  for (const std::string& path : taken) {
     if (!directories.contains(path)) continue;
     return absl::InvalidArgumentError(Format(
         "path \"{}\": is both a file and a directory of other files; rename one of them", path));

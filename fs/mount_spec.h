@@ -42,8 +42,8 @@ struct BrowseSpec {
 };
 
 struct MountSpec {
-  std::vector<FileSpec> files;
-  std::vector<BrowseSpec> browse;
+  std::vector<FileSpec> files = {};
+  std::vector<BrowseSpec> browse = {};
   Layout layout = Layout::kFlat;
   uid_t uid = 0;
   gid_t gid = 0;

@@ -125,6 +125,11 @@ std::optional<InodeNumber> ParseHiddenInodeName(std::string_view name) {
   return InodeNumber(number);
 }
 
+bool IsWithin(std::string_view path, std::string_view root) {
+  if (root.empty() || path == root) return true;
+  return path.starts_with(root) && path[root.size()] == '/';
+}
+
 std::string ShownName(std::string_view store_name) {
   const bool looks_encoded = store_name.find('%') != std::string_view::npos &&
                              (PercentDecode(store_name).has_value() || IsCut(store_name));

@@ -115,6 +115,15 @@ OperationsImpl::BrowseStep OperationsImpl::NextStep(BrowseLookup& request, Publi
   BrowseStep step{
       .kind = BrowseStep::Kind::kReply, .key = directory->key(spec.store), .policy = spec.policy};
 
+  // A secret that had nothing below it when last looked at: its fields are what is wanted. Should
+  // the store put a secret of the same name there, the next listing puts the names right.
+  if (directory->is_prefix == Fact::kNo && !directory->relist && directory->fields != nullptr) {
+    if (const BrowseName* hit = directory->fields->Find(request.name)) {
+      request.outcome = EnterChild(*inode, *hit, nullptr);
+      return step;
+    }
+  }
+
   // 1. Names of the store, by its listing.
   const bool denied = IsListDenied(*directory, now);
   const bool listing_failed = request.listed && !request.listed->ok();

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "fs/names.h"
 #include "fs/operations_impl.h"
 
 namespace secretfs::fs {
@@ -70,12 +71,13 @@ void OperationsImpl::AddBrowseTrees() {
       directory->is_secret = Fact::kNo;
     }
     if (spec.path.empty()) {
-      table_.Add(InodeNumber(), "", std::move(directory));
+      browse_roots_.push_back(table_.Add(InodeNumber(), "", std::move(directory)).number);
       return;
     }
     const InodeNumber parent = manifest_->ParentOf(spec.path);
     const std::string name = spec.path.substr(spec.path.rfind('/') + 1);
-    manifest_->AddBrowseRoot(spec.path, table_.Add(parent, name, std::move(directory)).number);
+    browse_roots_.push_back(table_.Add(parent, name, std::move(directory)).number);
+    manifest_->AddBrowseRoot(spec.path, browse_roots_.back());
   }
 }
 
@@ -277,6 +279,20 @@ void OperationsImpl::DropBrowsedName(const std::shared_ptr<FileSlot>& slot, Publ
   if (child != parent->children.end() && child->second.file == slot) {
     RemoveChild(slot->parent, slot->name, plan);
   }
+}
+
+bool OperationsImpl::MarkForRelisting(BrowseDirectory& directory, std::string_view path) {
+  const bool within = IsWithin(directory.path, path);
+  if (!within && !IsWithin(path, directory.path)) return false;
+  directory.relist = true;
+  directory.list_denied_until.reset();
+  bool marked = within;
+  for (auto& [name, child] : directory.children) {
+    if (BrowseDirectory* below = FindBrowseDirectory(child.directory)) {
+      marked = MarkForRelisting(*below, path) || marked;
+    }
+  }
+  return marked;
 }
 
 // ---- what the kernel forgets

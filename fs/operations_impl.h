@@ -207,6 +207,10 @@ class OperationsImpl final : public Operations, private cache::Listener {
   // The file's name leads nowhere any more; the kernel is told by `plan`.
   void DropBrowsedName(const std::shared_ptr<FileSlot>& slot, PublishPlan& plan)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes the known directories at, above and below `path` ask the store again when they are next
+  // looked at. False when there is none at or below it.
+  bool MarkForRelisting(BrowseDirectory& directory, std::string_view path)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The kernel knows the inode no longer. Interests to end go to `ended`, to be dropped unlocked.
   void ForgetBrowsedFile(const std::shared_ptr<FileSlot>& slot, std::vector<cache::Interest>& ended)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -233,6 +237,7 @@ class OperationsImpl final : public Operations, private cache::Listener {
   InodeTable table_ ABSL_GUARDED_BY(mutex_);
   // Null when one browse tree is the whole mount.
   std::unique_ptr<ManifestTree> manifest_ ABSL_GUARDED_BY(mutex_);
+  std::vector<InodeNumber> browse_roots_ ABSL_GUARDED_BY(mutex_);
   std::map<cache::EntryKey, WatchedEntry> entries_ ABSL_GUARDED_BY(mutex_);
   std::unordered_map<uint64_t, std::function<void(int)>> parked_ ABSL_GUARDED_BY(mutex_);
   std::vector<SwapWaiter> swap_waiters_ ABSL_GUARDED_BY(mutex_);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "fs/access_check.h"
+#include "fs/names.h"
 #include "fs/operations_impl.h"
 
 namespace secretfs::fs {
@@ -16,12 +17,6 @@ namespace {
 
 bool WantsToWrite(int flags) {
   return (flags & O_ACCMODE) != O_RDONLY || (flags & (O_TRUNC | O_APPEND)) != 0;
-}
-
-// Whether `path` is `root` or stands below it; "" is above everything.
-bool IsWithin(std::string_view path, std::string_view root) {
-  if (root.empty() || path == root) return true;
-  return path.starts_with(root) && path[root.size()] == '/';
 }
 
 // Counts fetches down, keeps the first error, and says so exactly once: also when the mount ends
@@ -157,6 +152,9 @@ void OperationsImpl::Refresh(const std::string& path, std::function<void(absl::S
   bool known = path.empty();
   {
     absl::MutexLock lock(&mutex_);
+    for (const InodeNumber root : browse_roots_) {
+      known = MarkForRelisting(*FindBrowseDirectory(root), path) || known;
+    }
     for (const auto& [key, entry] : entries_) {
       for (const auto& slot : entry.slots) {
         if (!IsWithin(slot->path, path)) continue;
