@@ -86,7 +86,9 @@ int ReportOnline(const std::vector<CheckedItem>& items, const k8s::Manifest& man
 }
 
 int RunCheck(const CheckFlags& flags) {
-  if (const absl::Status status = SetUpProcess(flags.log); !status.ok()) return Fail(status);
+  if (const absl::Status status = SetUpProcess(flags.log); !status.ok()) {
+    return FailUsage(MessageOf(status));
+  }
   const absl::StatusOr<k8s::Manifest> manifest = ReadManifestFiles(flags.manifests);
   if (!manifest.ok()) return ReportProblems(manifest.status(), flags.as_json);
   if (!flags.online) {

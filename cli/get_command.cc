@@ -31,14 +31,12 @@ struct GetFlags {
   LogFlags log;
 };
 
-absl::StatusOr<ManifestValue> ValueOfReference(const std::string& text, Runtime& runtime) {
+absl::StatusOr<ManifestValue> ValueOfReference(const SecretReference& reference, Runtime& runtime) {
   const Environment environment = ProcessEnvironment();
-  SECRETFS_ASSIGN_OR_RETURN(const SecretReference reference, ParseSecretReference(text));
   // For the error when a local store's file does not exist.
   SECRETFS_ASSIGN_OR_RETURN(const k8s::Manifest manifest,
                             ManifestForUrl(reference.store, environment));
   ManifestValue value;
-  value.path = text;
   value.store = manifest.stores.front().name;
   value.key.ref = reference.ref;
   value.selection.property = reference.property;
@@ -46,8 +44,9 @@ absl::StatusOr<ManifestValue> ValueOfReference(const std::string& text, Runtime&
   return value;
 }
 
-absl::StatusOr<ManifestValue> FindValue(const GetFlags& flags, Runtime& runtime) {
-  if (flags.manifests.empty()) return ValueOfReference(flags.what, runtime);
+absl::StatusOr<ManifestValue> FindValue(const GetFlags& flags, const SecretReference& reference,
+                                        Runtime& runtime) {
+  if (flags.manifests.empty()) return ValueOfReference(reference, runtime);
   SECRETFS_ASSIGN_OR_RETURN(const k8s::Manifest manifest, ReadManifestFiles(flags.manifests));
   SECRETFS_ASSIGN_OR_RETURN(const ManifestValues values, ManifestValues::Make(manifest, runtime));
   return values.Find(flags.what);
@@ -81,8 +80,8 @@ absl::Status WriteAll(const SecretBytes& value) {
   return absl::OkStatus();
 }
 
-absl::Status Get(const GetFlags& flags, Runtime& runtime) {
-  SECRETFS_ASSIGN_OR_RETURN(const ManifestValue value, FindValue(flags, runtime));
+absl::Status Get(const GetFlags& flags, const SecretReference& reference, Runtime& runtime) {
+  SECRETFS_ASSIGN_OR_RETURN(const ManifestValue value, FindValue(flags, reference, runtime));
   const auto interest = runtime.cache().AddInterest(value.key, value.policy, true, nullptr);
   const absl::StatusOr<cache::EntrySnapshot> snapshot = runtime.Read(value.key);
   if (absl::IsNotFound(snapshot.status())) {
@@ -99,9 +98,14 @@ int RunGet(const GetFlags& flags) {
     return FailUsage(
         "stdout is a terminal, where the value would stay readable; use a pipe or --force");
   }
-  if (const absl::Status status = SetUpProcess(flags.log); !status.ok()) return Fail(status);
+  absl::StatusOr<SecretReference> reference = SecretReference{};
+  if (flags.manifests.empty()) reference = ParseSecretReference(flags.what);
+  if (!reference.ok()) return FailUsage(MessageOf(reference.status()));
+  if (const absl::Status status = SetUpProcess(flags.log); !status.ok()) {
+    return FailUsage(MessageOf(status));
+  }
   Runtime runtime;
-  const absl::Status status = Get(flags, runtime);
+  const absl::Status status = Get(flags, *reference, runtime);
   return status.ok() ? kExitOk : Fail(status);
 }
 

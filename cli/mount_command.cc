@@ -79,17 +79,31 @@ absl::Status CheckTargets(const MountFlags& flags) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<k8s::Manifest> LoadManifest(const MountFlags& flags,
+// What the command line itself says, once it is known to make sense.
+struct ParsedFlags {
+  MountOverrides overrides;
+  StoreUrl url;  // without -f
+};
+
+absl::StatusOr<ParsedFlags> Parse(const MountFlags& flags) {
+  SECRETFS_RETURN_IF_ERROR(CheckTargets(flags));
+  ParsedFlags parsed;
+  SECRETFS_ASSIGN_OR_RETURN(parsed.overrides, OverridesOf(flags));
+  if (flags.manifests.empty()) {
+    SECRETFS_ASSIGN_OR_RETURN(parsed.url, ParseStoreUrl(flags.targets.front()));
+  }
+  return parsed;
+}
+
+absl::StatusOr<k8s::Manifest> LoadManifest(const MountFlags& flags, const ParsedFlags& parsed,
                                            const Environment& environment) {
-  SECRETFS_ASSIGN_OR_RETURN(const MountOverrides overrides, OverridesOf(flags));
   k8s::Manifest manifest;
   if (flags.manifests.empty()) {
-    SECRETFS_ASSIGN_OR_RETURN(const StoreUrl url, ParseStoreUrl(flags.targets.front()));
-    SECRETFS_ASSIGN_OR_RETURN(manifest, ManifestForUrl(url, environment));
+    SECRETFS_ASSIGN_OR_RETURN(manifest, ManifestForUrl(parsed.url, environment));
   } else {
     SECRETFS_ASSIGN_OR_RETURN(manifest, ReadManifestFiles(flags.manifests));
   }
-  ApplyOverrides(overrides, manifest);
+  ApplyOverrides(parsed.overrides, manifest);
   return manifest;
 }
 
@@ -99,11 +113,10 @@ absl::Status CheckNotServed(const Environment& environment, const std::string& d
       Format("{0} is mounted already; 'secretfs umount {0}' ends that", directory));
 }
 
-absl::StatusOr<ServedMountOptions> Prepare(const MountFlags& flags,
+absl::StatusOr<ServedMountOptions> Prepare(const MountFlags& flags, const ParsedFlags& parsed,
                                            const Environment& environment) {
-  SECRETFS_RETURN_IF_ERROR(SetUpProcess(flags.log));
   ServedMountOptions options;
-  SECRETFS_ASSIGN_OR_RETURN(options.manifest, LoadManifest(flags, environment));
+  SECRETFS_ASSIGN_OR_RETURN(options.manifest, LoadManifest(flags, parsed, environment));
   SECRETFS_ASSIGN_OR_RETURN(options.mount.directory,
                             fs::PrepareMountPoint(AbsolutePath(flags.targets.back())));
   SECRETFS_RETURN_IF_ERROR(CheckNotServed(environment, options.mount.directory));
@@ -119,10 +132,12 @@ absl::StatusOr<ServedMountOptions> Prepare(const MountFlags& flags,
 
 int RunMount(const MountFlags& flags) {
   const Environment environment = ProcessEnvironment();
-  if (const absl::Status targets = CheckTargets(flags); !targets.ok()) {
-    return FailUsage(MessageOf(targets));
+  const absl::StatusOr<ParsedFlags> parsed = Parse(flags);
+  if (!parsed.ok()) return FailUsage(MessageOf(parsed.status()));
+  if (const absl::Status status = SetUpProcess(flags.log); !status.ok()) {
+    return FailUsage(MessageOf(status));
   }
-  absl::StatusOr<ServedMountOptions> options = Prepare(flags, environment);
+  absl::StatusOr<ServedMountOptions> options = Prepare(flags, *parsed, environment);
   if (!options.ok()) return Fail(options.status());
 
   ReadyReport report;

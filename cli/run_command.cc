@@ -98,7 +98,9 @@ int FetchUnlessSignalled(RunValues& values, Runtime& runtime, SignalEvents& even
 int RunProgram(const RunFlags& flags, const std::vector<std::string>& command) {
   absl::StatusOr<SupervisorOptions> options = OptionsOf(flags, command);
   if (!options.ok()) return FailUsage(MessageOf(options.status()));
-  if (const absl::Status status = SetUpProcess(flags.log); !status.ok()) return Fail(status);
+  if (const absl::Status status = SetUpProcess(flags.log); !status.ok()) {
+    return FailUsage(MessageOf(status));
+  }
   absl::StatusOr<SignalEvents> events = SignalEvents::Make(
       {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH, SIGCHLD});
   if (!events.ok()) return Fail(events.status());
