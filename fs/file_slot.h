@@ -47,6 +47,9 @@ struct FileSlot {
   InodeNumber current;
   // Every version that is in the inode table, oldest first, `current` included.
   std::vector<InodeNumber> versions;
+  // Browsed files: plans under way that lead the publisher to the newest version, which the kernel
+  // may not have looked up yet. The slot stays until they are carried out.
+  size_t unpublished = 0;
   // mtime moves forward with every version, also across a withdrawal.
   WallTime last_modified;
   bool had_version = false;

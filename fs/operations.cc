@@ -118,6 +118,7 @@ void OperationsImpl::Apply(std::span<const cache::EntrySnapshot> snapshots, Snap
     absl::MutexLock lock(&mutex_);
     const WallTime now = clock_.WallNow();
     std::vector<FileChange> manifest_changes;
+    std::vector<std::shared_ptr<FileSlot>> browsed;
     for (const cache::EntrySnapshot& snapshot : snapshots) {
       const auto found = entries_.find(snapshot.key);
       if (found == entries_.end() || !Remember(found->second, snapshot, source)) continue;
@@ -128,11 +129,16 @@ void OperationsImpl::Apply(std::span<const cache::EntrySnapshot> snapshots, Snap
           manifest_changes.push_back(*std::move(change));
         } else {
           OnBrowsedFileChange(*change, plan);
+          ++slot->unpublished;
+          browsed.push_back(slot);
         }
       }
       for (const InodeNumber directory : found->second.directories) {
         OnDirectorySecret(directory, snapshot, plan);
       }
+    }
+    if (!browsed.empty()) {
+      plan.done = Guarded([this, browsed = std::move(browsed)] { AfterBrowsedPublish(browsed); });
     }
     if (manifest_ != nullptr) generation = manifest_->Publish(manifest_changes, now, plan);
     if (!IsEmpty(plan) && generation == 0) ++flat_updates_;
@@ -164,6 +170,17 @@ void OperationsImpl::AfterPublish(uint64_t generation) {
       "the update was published without an event for watchers of the mount's root, because "
       "..data could not be renamed through the mount");
   AfterSwap(swap, /*forced=*/true, std::move(waiters));
+}
+
+// The publisher has looked the newest versions up, if it could reach them: from here on the
+// kernel's lookups keep the files.
+void OperationsImpl::AfterBrowsedPublish(const std::vector<std::shared_ptr<FileSlot>>& slots) {
+  std::vector<cache::Interest> ended;
+  absl::MutexLock lock(&mutex_);
+  for (const auto& slot : slots) {
+    --slot->unpublished;
+    ForgetBrowsedFile(slot, ended);
+  }
 }
 
 void OperationsImpl::AfterSwap(const ManifestTree::Swap& swap, bool forced,

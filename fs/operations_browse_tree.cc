@@ -300,6 +300,7 @@ bool OperationsImpl::MarkForRelisting(BrowseDirectory& directory, std::string_vi
 
 void OperationsImpl::ForgetBrowsedFile(const std::shared_ptr<FileSlot>& slot,
                                        std::vector<cache::Interest>& ended) {
+  if (slot->unpublished != 0) return;
   for (const InodeNumber version : slot->versions) {
     const Inode* inode = table_.Find(version);
     if (inode != nullptr && inode->lookups > 0) return;

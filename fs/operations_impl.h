@@ -105,6 +105,7 @@ class OperationsImpl final : public Operations, private cache::Listener {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Submit(PublishPlan plan, uint64_t generation);
   void AfterPublish(uint64_t generation);
+  void AfterBrowsedPublish(const std::vector<std::shared_ptr<FileSlot>>& slots);
   void AfterSwap(const ManifestTree::Swap& swap, bool forced, std::vector<SwapWaiter> waiters);
   std::vector<SwapWaiter> TakeSwapWaiters() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Attributes AttributesOf(const Inode& inode) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

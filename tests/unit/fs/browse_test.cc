@@ -76,6 +76,29 @@ TEST_F(BrowseTest, AnOpenedFileFollowsTheStore) {
   EXPECT_EQ(ReadInode(first), "one");
 }
 
+// Dropping the old name makes the kernel forget the old version before the publisher looks the new
+// one up; the watch below it refreshes the listing meanwhile, which the publisher cannot wait for.
+TEST_F(BrowseTest, AFileOutlivesItsOldVersionUntilThePublisherHasLookedTheNewOneUp) {
+  provider_->Set("k", "one");
+  MountRoot();
+  EXPECT_EQ(Cat("k"), "one");
+  const InodeNumber first = Walk("k");
+  provider_->Set("k", "two!");
+  Advance(seconds(61));
+  ASSERT_EQ(sink_.plans.size(), 1u);
+  dentries_.clear();
+  operations_->Forget(first, 1);
+  sink_.plans.front().touched_inodes.clear();  // nobody holds the old version
+  CarryOut();
+  const InodeNumber second = Walk("k");
+  EXPECT_EQ(touches_[second], 1);
+  EXPECT_EQ(Stat(second).size, 4u);
+  ASSERT_EQ(operations_->Files().size(), 1u);
+  // And once the kernel forgets that one as well, nothing is left.
+  operations_->Forget(second, 1);
+  EXPECT_TRUE(operations_->Files().empty());
+}
+
 TEST_F(BrowseTest, AnOpenThatFindsANewerVersionSendsTheKernelBack) {
   provider_->Set("k", "one");
   MountRoot();
