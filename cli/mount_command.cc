@@ -12,10 +12,8 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "cli/command.h"
-#include "cli/control/control_client.h"
 #include "cli/daemonize.h"
 #include "cli/environment.h"
-#include "cli/exit_codes.h"
 #include "cli/manifest_source.h"
 #include "cli/process_setup.h"
 #include "cli/served_mount.h"
@@ -107,19 +105,12 @@ absl::StatusOr<k8s::Manifest> LoadManifest(const MountFlags& flags, const Parsed
   return manifest;
 }
 
-absl::Status CheckNotServed(const Environment& environment, const std::string& directory) {
-  if (!ControlClient::ForDirectory(environment, directory).ok()) return absl::OkStatus();
-  return absl::AlreadyExistsError(
-      Format("{0} is mounted already; 'secretfs umount {0}' ends that", directory));
-}
-
 absl::StatusOr<ServedMountOptions> Prepare(const MountFlags& flags, const ParsedFlags& parsed,
                                            const Environment& environment) {
   ServedMountOptions options;
   SECRETFS_ASSIGN_OR_RETURN(options.manifest, LoadManifest(flags, parsed, environment));
   SECRETFS_ASSIGN_OR_RETURN(options.mount.directory,
                             fs::PrepareMountPoint(AbsolutePath(flags.targets.back())));
-  SECRETFS_RETURN_IF_ERROR(CheckNotServed(environment, options.mount.directory));
   options.mount.allow_other = flags.allow_other;
   options.mount.auto_unmount = flags.auto_unmount;
   options.source = flags.manifests.empty() ? flags.targets.front() : flags.manifests.front();
