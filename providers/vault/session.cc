@@ -77,9 +77,10 @@ asio::awaitable<absl::Status> Session::DoLogIn() {
   }
   Install(std::move(*login));
   if (!closed_) co_return absl::OkStatus();
-  // Close went through the tokens while this one was on its way.
-  const TokenBytes token = current_;
-  if (authenticator_->MakesTokens()) co_await RevokeToken(token, deadline);
+  // Close may have gone through the tokens while this one was on its way.
+  TokenBytes token = current_;
+  std::erase_if(made_, [&token](const MadeToken& made) { return made.token == token; });
+  if (authenticator_->MakesTokens()) co_await RevokeToken(std::move(token), deadline);
   co_return absl::CancelledError("the store is closed");
 }
 
@@ -184,6 +185,8 @@ asio::awaitable<absl::Status> Session::Check(MonotonicTime deadline) {
 asio::awaitable<void> Session::Close(MonotonicTime deadline) {
   closed_ = true;
   scheduler_.Cancel(std::exchange(timer_, 0));
+  // A login under way finds that the session is closed and gives its token back itself.
+  if (login_.running()) co_await LogInOnce(deadline);
   const std::vector<MadeToken> tokens = std::exchange(made_, {});
   for (const MadeToken& made : tokens) {
     if (made.ends_at && *made.ends_at < client_->clock().Now()) continue;

@@ -76,9 +76,10 @@ Client::Client(std::string address, const VaultStoreConfig& config, asio::io_con
       headers_(config.headers),
       context_(context),
       clock_(clock),
-      http_(context, clock, HttpClientOptions{.tls = config.tls}) {}
+      http_(std::make_unique<HttpClient>(context, clock, HttpClientOptions{.tls = config.tls})) {}
 
 asio::awaitable<absl::StatusOr<HttpResponse>> Client::Send(Call call) {
+  if (http_ == nullptr) co_return absl::CancelledError("the store is closed");
   HttpRequest request;
   request.method = std::move(call.method);
   request.url =
@@ -98,7 +99,7 @@ asio::awaitable<absl::StatusOr<HttpResponse>> Client::Send(Call call) {
   }
   request.deadline = call.deadline;
   request.body_limit = call.answer_limit;
-  absl::StatusOr<HttpResponse> response = co_await http_.Send(std::move(request));
+  absl::StatusOr<HttpResponse> response = co_await http_->Send(std::move(request));
   if (!response.ok()) co_return WithContext(response.status(), Format("Vault at {}", address_));
   co_return response;
 }

@@ -49,6 +49,10 @@ class Client {
   // Any answer of the server; failures as HttpClient's, in the context of the address.
   asio::awaitable<absl::StatusOr<HttpResponse>> Send(Call call);
 
+  // Cancels the calls under way, and all later ones. Coroutines that wait for an answer hold this
+  // object, so that only this, not dropping references, ends them early.
+  void Stop() { http_.reset(); }
+
   // OK for 2xx. `doing` completes the sentence "Vault at ADDRESS, DOING". Nothing of the body is
   // quoted but that the server is sealed.
   absl::Status StatusOf(const HttpResponse& response, std::string_view doing) const;
@@ -68,7 +72,7 @@ class Client {
   std::map<std::string, std::string> headers_;
   asio::io_context& context_;
   const Clock& clock_;
-  HttpClient http_;
+  std::unique_ptr<HttpClient> http_;  // null after Stop
 };
 
 // Whether `response` is the refusal of a token that the server does not know (any more), as opposed

@@ -53,6 +53,7 @@ class VaultProvider final : public Provider {
         client_(std::move(client)),
         session_(std::move(session)),
         mounts_(std::make_shared<Mounts>(client_)) {}
+  ~VaultProvider() override { client_->Stop(); }
 
   Capabilities capabilities() const override { return {.list = true, .structured = true}; }
 

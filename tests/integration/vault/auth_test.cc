@@ -32,12 +32,13 @@ class VaultAuth : public VaultTest {
     vault().WritePolicy("reader", R"(path "secret/data/*" { capabilities = ["read"] })");
   }
 
-  // How many tokens there are, root's included.
-  size_t Tokens() {
+  nlohmann::json Accessors() {
     const VaultAnswer answer =
         vault().Call("GET", "auth/token/accessors?list=true", nullptr, vault().root_token());
-    return answer.body["data"]["keys"].size();
+    return answer.body.at("data").at("keys");
   }
+  // How many tokens there are, root's included.
+  size_t Tokens() { return Accessors().size(); }
 
   long TtlOf(const std::string& token) {
     const VaultAnswer answer = vault().Call("GET", "auth/token/lookup-self", nullptr, token);
@@ -145,6 +146,19 @@ class VaultAppRole : public VaultAuth {
                      vault().root_token(), {"X-Vault-Wrap-TTL: 120s"});
     return answer.body.at("wrap_info").at("token");
   }
+  // Revokes all tokens made by a login; how many there were.
+  size_t RevokeLogins() {
+    size_t count = 0;
+    const nlohmann::json accessors = Accessors();
+    for (const nlohmann::json& accessor : accessors) {
+      const nlohmann::json found =
+          vault().Write("auth/token/lookup-accessor", {{"accessor", accessor}});
+      if (found.at("data").at("path") != "auth/approle/login") continue;
+      vault().Write("auth/token/revoke-accessor", {{"accessor", accessor}});
+      ++count;
+    }
+    return count;
+  }
   VaultAppRoleAuth Auth(providers::CredentialSource secret_id) {
     VaultAppRoleAuth auth;
     auth.role_id = role_id_;
@@ -175,15 +189,7 @@ TEST_F(VaultAppRole, LogsInOnceForManyAndRevokesAtTheEnd) {
 TEST_F(VaultAppRole, ARevokedTokenIsReplacedWithoutAnError) {
   const auto provider = Make(With(Auth(Inline(NewSecretId()))));
   EXPECT_EQ(Field(Fetch(*provider, "app"), "v"), "x");
-  for (const auto& accessor :
-       vault()
-           .Call("GET", "auth/token/accessors?list=true", nullptr, vault().root_token())
-           .body["data"]["keys"]) {
-    const auto data = vault().Write("auth/token/lookup-accessor", {{"accessor", accessor}})["data"];
-    if (data["path"] == "auth/approle/login") {
-      vault().Write("auth/token/revoke-accessor", {{"accessor", accessor}});
-    }
-  }
+  EXPECT_EQ(RevokeLogins(), 1u);
   EXPECT_EQ(Field(Fetch(*provider, "app"), "v"), "x");
 }
 

@@ -366,7 +366,7 @@ TEST_F(VaultProviderTest, CloseRevokesTheTokensMadeHereAndNoOthers) {
   EXPECT_EQ(Count("POST /v1/auth/token/revoke-self"), 1u);
 }
 
-TEST_F(VaultProviderTest, ALoginThatEndsAfterCloseIsGivenBack) {
+TEST_F(VaultProviderTest, ALoginThatIsUnderWayAtCloseIsGivenBack) {
   Answer("POST /v1/auth/token/revoke-self", 204, "");
   AnswerLogin("late", 900);
   {
@@ -376,11 +376,13 @@ TEST_F(VaultProviderTest, ALoginThatEndsAfterCloseIsGivenBack) {
   Make(AppRole());
   auto read = StartFetch("app");
   ASSERT_TRUE(RunUntil([&] { return server_.request_count() == 1; }));
-  Wait(Start([](Provider& provider) -> asio::awaitable<int> {
+  auto closed = Start([](Provider& provider) -> asio::awaitable<int> {
     co_await provider.Close({});
     co_return 0;
-  }(*provider_)));
+  }(*provider_));
+  RunUntil([] { return true; });
   server_.Release();
+  Wait(std::move(closed));
   EXPECT_EQ(Wait(std::move(read))[0].status().code(), StatusCode::kCancelled);
   EXPECT_EQ(Count("POST /v1/auth/token/revoke-self"), 1u);
   EXPECT_EQ(server_.requests().back().header("x-vault-token"), "late");
@@ -396,6 +398,25 @@ TEST_F(VaultProviderTest, DroppingTheProviderEndsItsTimers) {
   clock_.Advance(seconds(3600));
   RunUntil([] { return true; });
   EXPECT_EQ(server_.request_count(), before);
+}
+
+TEST_F(VaultProviderTest, DroppingTheProviderEndsWhatIsUnderWay) {
+  Answer("GET /v1/secret/data/app", 200, kSecret);
+  Answer("GET /v1/auth/token/lookup-self", 200, "{}");
+  {
+    const std::lock_guard lock(mutex_);
+    answers_["GET /v1/auth/token/lookup-self"].hold = true;
+  }
+  Make(Config());
+  ASSERT_TRUE(Fetch("app").ok());
+  RunTimers();
+  ASSERT_TRUE(RunUntil([&] { return server_.request_count() == 2; }));
+  // The look-up in the background would otherwise hold the connection, and itself, for ever.
+  provider_.reset();
+  context_.restart();
+  context_.run();
+  EXPECT_TRUE(context_.stopped());
+  server_.Release();
 }
 
 TEST_F(VaultProviderTest, AnswersThatAreNoVaultsAreOutagesWithoutTheirContent) {
