@@ -23,13 +23,13 @@ class CallbackGate {
   }
   void Leave() {
     absl::MutexLock lock(&mutex_);
-    --inside_;
+    if (--inside_ == 0) empty_.SignalAll();
   }
   // From now on nobody enters; returns when nobody is inside.
   void Close() {
     absl::MutexLock lock(&mutex_);
     closed_ = true;
-    mutex_.Await(absl::Condition(+[](int* inside) { return *inside == 0; }, &inside_));
+    while (inside_ > 0) empty_.Wait(&mutex_);
   }
 
   // `function`, called only while the gate is open.
@@ -44,6 +44,7 @@ class CallbackGate {
 
  private:
   absl::Mutex mutex_;
+  absl::CondVar empty_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   int inside_ ABSL_GUARDED_BY(mutex_) = 0;
 };

@@ -29,23 +29,26 @@ class PublisherThread final : public PublishSink {
     {
       absl::MutexLock lock(&mutex_);
       stop_ = true;
+      changed_.SignalAll();
     }
     thread_.join();
   }
   void Serve(Operations* operations) {
     absl::MutexLock lock(&mutex_);
     operations_ = operations;
+    changed_.SignalAll();
   }
   void Submit(PublishPlan plan) override {
     absl::MutexLock lock(&mutex_);
     plans_.push_back(std::move(plan));
+    changed_.SignalAll();
   }
   // Waits for the plan that is being carried out, as the real one does before a mount goes.
   void Detach() {
     absl::MutexLock lock(&mutex_);
     operations_ = nullptr;
     plans_.clear();
-    mutex_.Await(absl::Condition(+[](bool* busy) { return !*busy; }, &busy_));
+    while (busy_) changed_.Wait(&mutex_);
   }
 
  private:
@@ -55,11 +58,7 @@ class PublisherThread final : public PublishSink {
       Operations* operations = nullptr;
       {
         absl::MutexLock lock(&mutex_);
-        mutex_.Await(absl::Condition(
-            +[](PublisherThread* self) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-              return self->stop_ || (!self->plans_.empty() && self->operations_ != nullptr);
-            },
-            this));
+        while (!stop_ && (plans_.empty() || operations_ == nullptr)) changed_.Wait(&mutex_);
         if (stop_) return;
         plan = std::move(plans_.front());
         plans_.erase(plans_.begin());
@@ -79,10 +78,12 @@ class PublisherThread final : public PublishSink {
       plan = {};
       absl::MutexLock lock(&mutex_);
       busy_ = false;
+      changed_.SignalAll();
     }
   }
 
   absl::Mutex mutex_;
+  absl::CondVar changed_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;
   Operations* operations_ ABSL_GUARDED_BY(mutex_) = nullptr;
