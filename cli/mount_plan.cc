@@ -59,20 +59,24 @@ absl::StatusOr<MountPlan> MountPlan::Make(const k8s::Manifest& manifest, Runtime
     plan.spec_.browse.push_back(
         {.path = tree.path, .store = store, .prefix = tree.prefix, .policy = tree.policy});
   }
-  const std::vector<Expansion> expansions = ExpansionsOf(manifest, stores);
+  std::vector<Expansion> expansions = ExpansionsOf(manifest, stores);
   if (!expansions.empty()) {
-    SECRETFS_RETURN_IF_ERROR(plan.AddExpansions(expansions, manifest, runtime));
+    SECRETFS_RETURN_IF_ERROR(plan.AddExpansions(std::move(expansions), manifest, runtime));
   }
   SECRETFS_RETURN_IF_ERROR(fs::ValidateMountSpec(plan.spec_));
   return plan;
 }
 
-absl::Status MountPlan::AddExpansions(const std::vector<Expansion>& expansions,
-                                      const k8s::Manifest& manifest, Runtime& runtime) {
+// Names in the root that the manifest gives to its own files, which win.
+std::set<std::string> MountPlan::TakenNames() const {
   std::set<std::string> taken;
-  for (const k8s::ManifestFile& file : manifest.files) {
+  for (const fs::FileSpec& file : spec_.files)
     taken.insert(file.path.substr(0, file.path.find('/')));
-  }
+  return taken;
+}
+
+absl::Status MountPlan::AddExpansions(std::vector<Expansion> expansions,
+                                      const k8s::Manifest& manifest, Runtime& runtime) {
   if (spec_.layout == fs::Layout::kFlat) {
     if (std::any_of(spec_.browse.begin(), spec_.browse.end(),
                     [](const fs::BrowseSpec& tree) { return tree.path.empty(); })) {
@@ -81,7 +85,7 @@ absl::Status MountPlan::AddExpansions(const std::vector<Expansion>& expansions,
           "give the tree a path",
           manifest.expansions.front().origin));
     }
-    expansions_ = ExpansionSource::Make(runtime, expansions, taken);
+    expansions_ = ExpansionSource::Make(runtime, expansions, TakenNames());
     spec_.browse.push_back({.path = "",
                             .store = expansions_->store(),
                             .prefix = "",
@@ -89,15 +93,19 @@ absl::Status MountPlan::AddExpansions(const std::vector<Expansion>& expansions,
     return absl::OkStatus();
   }
   const absl::StatusOr<ExpandedFiles> files = ExpandAndWait(runtime, expansions);
-  if (!files.ok()) {
-    if (!IsTransient(files.status())) return files.status();
-    Log().warn(
-        "mounted without the files of dataFrom, whose names the store could not be asked for; "
-        "mount again when it answers: {}",
-        MessageOf(files.status()));
-    return absl::OkStatus();
-  }
-  for (const auto& [name, file] : *files) {
+  if (files.ok()) return Complete(*files);
+  Log().warn(
+      "mounting without the files of dataFrom, whose names the store did not give; they appear "
+      "when "
+      "it does: {}",
+      MessageOf(files.status()));
+  missing_ = std::move(expansions);
+  return absl::OkStatus();
+}
+
+absl::Status MountPlan::Complete(const ExpandedFiles& files) {
+  const std::set<std::string> taken = TakenNames();
+  for (const auto& [name, file] : files) {
     if (taken.contains(name)) continue;
     spec_.files.push_back({.path = name,
                            .store = file.key.store,
@@ -106,7 +114,8 @@ absl::Status MountPlan::AddExpansions(const std::vector<Expansion>& expansions,
                            .mode = std::nullopt,
                            .policy = file.policy});
   }
-  return absl::OkStatus();
+  missing_.clear();
+  return fs::ValidateMountSpec(spec_);
 }
 
 }  // namespace secretfs::cli

@@ -3,11 +3,15 @@
 // From a manifest to what fs/ mounts: stores registered, every file and tree with its store's id,
 // and the expansions. In the flat layout those are a lazy browse tree, so that mounting contacts no
 // store; in the atomic layout, whose set of files is fixed, their names are asked for now. When the
-// store does not answer then, the mount goes on without them, and a warning says so.
+// store does not give them, the mount goes on without them and a warning says so; whoever serves it
+// asks again later and mounts anew once the names are there (Complete).
 //
 // Not thread-safe; main thread. Dropped after the mount has ended and before the runtime.
 
 #include <memory>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "cli/expansion_source.h"
@@ -25,11 +29,18 @@ class MountPlan {
   // Null without expansions, and in the atomic layout.
   ExpansionSource* expansions() const { return expansions_.get(); }
 
+  // The expansions whose names are still to be asked for; empty when nothing is missing.
+  const std::vector<Expansion>& missing() const { return missing_; }
+  // Puts the files into the spec that `missing` stood for.
+  absl::Status Complete(const ExpandedFiles& files);
+
  private:
-  absl::Status AddExpansions(const std::vector<Expansion>& expansions,
-                             const k8s::Manifest& manifest, Runtime& runtime);
+  absl::Status AddExpansions(std::vector<Expansion> expansions, const k8s::Manifest& manifest,
+                             Runtime& runtime);
+  std::set<std::string> TakenNames() const;
 
   fs::MountSpec spec_;
+  std::vector<Expansion> missing_;
   std::unique_ptr<ExpansionSource> expansions_;
 };
 

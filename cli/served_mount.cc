@@ -6,12 +6,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <optional>
 #include <thread>
 #include <utility>
+#include <vector>
 
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "base/text.h"
@@ -19,12 +23,16 @@
 #include "cli/control/control_path.h"
 #include "cli/control/control_server.h"
 #include "cli/exit_codes.h"
+#include "cli/manifest_values.h"
 #include "cli/mount_plan.h"
 #include "cli/runtime.h"
 #include "cli/signal_events.h"
 
 namespace secretfs::cli {
 namespace {
+
+constexpr absl::Duration kFirstRetry = absl::Seconds(1);
+constexpr absl::Duration kLongestRetry = absl::Minutes(1);
 
 // Destroyed in the opposite order of the members: the control socket's connections close first,
 // which tells a waiting `secretfs umount` that all is done.
@@ -38,19 +46,19 @@ class ServedMount {
     SECRETFS_ASSIGN_OR_RETURN(plan_, MountPlan::Make(options_.manifest, *runtime_));
     SECRETFS_ASSIGN_OR_RETURN(service_,
                               fs::MountService::Start(runtime_->cache(), runtime_->clock()));
-    SECRETFS_RETURN_IF_ERROR(
-        service_->Mount(options_.mount, plan_->spec(), [this](fs::StopReason reason) {
-          stop_reason_ = reason;
-          events_.Notify();
-        }));
+    SECRETFS_RETURN_IF_ERROR(MountNow());
+    if (!plan_->missing().empty()) {
+      completing_ = std::thread([this, missing = plan_->missing()] { AskForMissing(missing); });
+    }
     return StartControl(environment);
   }
 
   // Until the mount has ended; nothing when it could not be ended as somebody wanted.
   std::optional<fs::StopReason> Serve() {
     std::thread unmounting;
-    while (!stop_reason_.load().has_value() && !unmount_failed_) {
+    while (!stop_reason_.load().has_value() && !failed_) {
       const SignalEvents::Event event = events_.Wait();
+      if (names_arrived_.exchange(false) && !unmounting.joinable()) MountAnew();
       if (!event.signal.has_value()) continue;
       const auto signal = static_cast<int>(event.signal->ssi_signo);
       if (signal == SIGHUP && options_.ignore_hangup) continue;
@@ -66,12 +74,53 @@ class ServedMount {
     if (control_ != nullptr) control_->FinishRequests();
     service_.reset();
     plan_.reset();
+    ending_.Notify();
     if (runtime_ != nullptr) runtime_->Shutdown();
+    if (completing_.joinable()) completing_.join();
     control_.reset();
     runtime_.reset();
   }
 
  private:
+  absl::Status MountNow() {
+    const uint64_t number = ++mount_number_;
+    return service_->Mount(options_.mount, plan_->spec(), [this, number](fs::StopReason reason) {
+      if (number != mount_number_) return;  // it made room for the next
+      stop_reason_ = reason;
+      events_.Notify();
+    });
+  }
+
+  // On a thread of its own, until the store gives the names or the mount ends.
+  void AskForMissing(const std::vector<Expansion>& missing) {
+    absl::Duration pause = kFirstRetry;
+    while (!ending_.WaitForNotificationWithTimeout(pause)) {
+      absl::StatusOr<ExpandedFiles> files = ExpandAndWait(*runtime_, missing);
+      if (files.ok()) {
+        late_files_ = *std::move(files);
+        names_arrived_ = true;
+        events_.Notify();
+        return;
+      }
+      Log().debug("the names of dataFrom are still missing: {}", MessageOf(files.status()));
+      pause = std::min(2 * pause, kLongestRetry);
+    }
+  }
+
+  // The set of files of an atomic mount is fixed, so the complete one is a mount of its own.
+  void MountAnew() {
+    ++mount_number_;
+    absl::Status status = service_->Unmount(options_.mount.directory);
+    status.Update(plan_->Complete(late_files_));
+    if (status.ok()) status = MountNow();
+    if (status.ok()) {
+      Log().info("the files of dataFrom are there now");
+      return;
+    }
+    Log().error("mounting with the files of dataFrom failed: {}", MessageOf(status));
+    failed_ = true;
+  }
+
   // A mount without its control socket still works: it can be ended by a signal and by umount(8).
   absl::Status StartControl(const Environment& environment) {
     const absl::StatusOr<std::string> place = MakeControlDirectory(environment);
@@ -122,7 +171,7 @@ class ServedMount {
     // Not found: it ended by itself in this moment, and says so by its own callback.
     if (status.ok() || absl::IsNotFound(status)) return;
     Log().error("{}", MessageOf(status));
-    unmount_failed_ = true;
+    failed_ = true;
     events_.Notify();
   }
 
@@ -146,7 +195,13 @@ class ServedMount {
   ServedMountOptions options_;
   SignalEvents events_;
   std::atomic<std::optional<fs::StopReason>> stop_reason_{};
-  std::atomic<bool> unmount_failed_ = false;
+  std::atomic<bool> failed_ = false;
+  // Counts mounts of this process: an end is the end of all only if it is the newest one's.
+  std::atomic<uint64_t> mount_number_ = 0;
+  std::thread completing_;
+  absl::Notification ending_;
+  ExpandedFiles late_files_;  // written before names_arrived_ is set, read after
+  std::atomic<bool> names_arrived_ = false;
   std::unique_ptr<Runtime> runtime_;
   std::optional<MountPlan> plan_;
   std::unique_ptr<fs::MountService> service_;

@@ -294,6 +294,24 @@ TEST_F(MountCommandTest, ExtractedFieldsAreFilesOfAnAtomicMount) {
   EXPECT_EQ(ReadFile(mount_point() / "user"), "u2");
 }
 
+TEST_F(MountCommandTest, ExtractedFieldsAppearOnceTheStoreHasThem) {
+  const std::string manifest =
+      WriteFile("external.yaml", kExternalSecret + store().string() + "\n");
+  const Finished mounted = MountDaemon({"-f", manifest});
+  ASSERT_EQ(mounted.exit_code, 0) << mounted.errors;
+  EXPECT_THAT(mounted.errors, HasSubstr("app/db"));
+  EXPECT_EQ(ReadFile(mount_point() / "pass"), "");
+  const pid_t pid = StatusJson()["pid"];
+  Put("app/db", R"({"pass":"p1"})");
+  EXPECT_TRUE(Eventually([&] { return ReadFile(mount_point() / "pass") == "p1"; },
+                         std::chrono::seconds(20)));
+  EXPECT_EQ(StatusJson()["pid"], pid);
+  Put("app/db", R"({"pass":"p2"})");
+  EXPECT_TRUE(Eventually([&] { return ReadFile(mount_point() / "pass") == "p2"; }));
+  EXPECT_EQ(Secretfs({"umount", mount_point()}).exit_code, 0);
+  EXPECT_FALSE(IsMounted());
+}
+
 TEST_F(MountCommandTest, MountsWithoutContactingTheStore) {
   const std::string manifest =
       WriteFile("vault.yaml",
