@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "absl/time/time.h"
 #include "base/text.h"
 
 namespace secretfs::fakes {
@@ -152,9 +153,10 @@ size_t HttpTestServer::most_at_once() const {
 
 bool HttpTestServer::WaitForRequests(size_t count) const {
   absl::MutexLock lock(&mutex_);
-  const auto enough = [this, count]()
-                          ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return requests_.size() >= count; };
-  return mutex_.AwaitWithTimeout(absl::Condition(&enough), absl::Seconds(10));
+  while (requests_.size() < count) {
+    if (request_came_.WaitWithTimeout(&mutex_, absl::Seconds(10))) return false;
+  }
+  return true;
 }
 
 asio::awaitable<void> HttpTestServer::Accept() {
@@ -231,6 +233,7 @@ asio::awaitable<void> HttpTestServer::Serve(std::shared_ptr<Stream> stream, Requ
       absl::MutexLock lock(&mutex_);
       requests_.push_back(request);
       most_at_once_ = std::max(most_at_once_, ++in_work_);
+      request_came_.SignalAll();
     }
     const Response response = handler_(request);
     co_await WaitBeforeAnswer(response.delay, response.hold);

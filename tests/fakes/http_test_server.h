@@ -80,7 +80,7 @@ class HttpTestServer {
   size_t request_count() const { return requests().size(); }
   size_t connection_count() const;  // accepted so far
   size_t most_at_once() const;      // requests in work at the same time
-  // False when fewer than `count` requests have come within ten seconds.
+  // False when ten seconds pass without a request before `count` have come.
   bool WaitForRequests(size_t count) const;
 
  private:
@@ -94,6 +94,7 @@ class HttpTestServer {
   std::optional<asio::ssl::context> tls_;
 
   mutable absl::Mutex mutex_;
+  mutable absl::CondVar request_came_;
   // --- protected by mutex_:
   std::vector<Request> requests_ ABSL_GUARDED_BY(mutex_);
   size_t connections_ ABSL_GUARDED_BY(mutex_) = 0;

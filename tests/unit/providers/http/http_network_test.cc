@@ -10,6 +10,7 @@
 #include <string>
 
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "providers/http/http_client.h"
 #include "tests/unit/providers/http/http_client_fixture.h"
 
@@ -29,25 +30,31 @@ class SlowName {
   void Hold() {
     absl::MutexLock lock(&mutex_);
     held_ = true;
+    lookups_ = 0;
   }
   void Release() {
     absl::MutexLock lock(&mutex_);
     held_ = false;
+    changed_.SignalAll();
   }
   void WaitForRelease() {
     absl::MutexLock lock(&mutex_);
     ++lookups_;
-    const auto free = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return !held_; };
-    mutex_.Await(absl::Condition(&free));
+    changed_.SignalAll();
+    while (held_) changed_.Wait(&mutex_);
   }
+  // False when no lookup has begun since Hold within ten seconds.
   bool WaitForLookup() {
     absl::MutexLock lock(&mutex_);
-    const auto begun = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return lookups_ > 0; };
-    return mutex_.AwaitWithTimeout(absl::Condition(&begun), absl::Seconds(10));
+    while (lookups_ == 0) {
+      if (changed_.WaitWithTimeout(&mutex_, absl::Seconds(10))) return false;
+    }
+    return true;
   }
 
  private:
   absl::Mutex mutex_;
+  absl::CondVar changed_;
   bool held_ ABSL_GUARDED_BY(mutex_) = false;
   int lookups_ ABSL_GUARDED_BY(mutex_) = 0;
 };
