@@ -190,7 +190,11 @@ absl::Status UnmountFuse(const std::string& directory, dev_t device_number) {
     if (status.ok() || absl::IsPermissionDenied(status)) return status;
     std::this_thread::sleep_for(kPlainPause);
   }
-  if (IsMounted(directory, device_number)) return UnmountOnce(directory, /*lazy=*/true);
+  if (IsMounted(directory, device_number)) {
+    status = UnmountOnce(directory, /*lazy=*/true);
+    // Somebody else may have unmounted it at the same moment.
+    if (status.ok() || IsMounted(directory, device_number)) return status;
+  }
   const std::vector<MountTableEntry> mounts = MountsAt(directory);
   for (const MountTableEntry& mount : mounts) {
     if (mount.device_number != device_number) continue;

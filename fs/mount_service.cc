@@ -23,6 +23,31 @@ namespace {
 
 constexpr absl::Duration kInitTimeout = absl::Seconds(10);
 
+// Hands a status to whoever waits for it, once: the first that is set counts. Also set when the
+// mount ends, and when the callback that would set it is dropped.
+class Answer {
+ public:
+  void Set(absl::Status status) {
+    absl::MutexLock lock(&mutex_);
+    if (!status_) status_ = std::move(status);
+  }
+  absl::Status Wait() {
+    absl::MutexLock lock(&mutex_);
+    const auto known = [this]()
+                           ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return status_.has_value(); };
+    mutex_.Await(absl::Condition(&known));
+    return *status_;
+  }
+
+ private:
+  absl::Mutex mutex_;
+  std::optional<absl::Status> status_ ABSL_GUARDED_BY(mutex_);
+};
+
+absl::Status EndedMeanwhile(const std::string& directory) {
+  return absl::CancelledError(Format("{} was unmounted meanwhile", directory));
+}
+
 // One mount from Mount to its end. The parts are taken down in the opposite order of their making;
 // who takes it down is decided by who takes it out of the service's table.
 struct ServedMount {
@@ -40,30 +65,8 @@ struct ServedMount {
   absl::Mutex mutex;
   // Readers call it; the writer takes it away.
   std::unique_ptr<Operations> operations ABSL_GUARDED_BY(mutex);
-};
-
-// Hands a status to whoever waits, exactly once: also when the callback that holds it is dropped
-// without being called, because the mount ended.
-class Answer {
- public:
-  explicit Answer(std::string directory) : directory_(std::move(directory)) {}
-  void Set(absl::Status status) {
-    absl::MutexLock lock(&mutex_);
-    if (!status_) status_ = std::move(status);
-  }
-  absl::Status Wait() {
-    absl::MutexLock lock(&mutex_);
-    const auto known = [this]()
-                           ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return status_.has_value(); };
-    mutex_.Await(absl::Condition(&known));
-    return *status_;
-  }
-  void Dropped() { Set(absl::CancelledError(Format("{} was unmounted meanwhile", directory_))); }
-
- private:
-  const std::string directory_;
-  absl::Mutex mutex_;
-  std::optional<absl::Status> status_ ABSL_GUARDED_BY(mutex_);
+  // Of Refresh calls that wait.
+  std::vector<std::weak_ptr<Answer>> answers ABSL_GUARDED_BY(mutex);
 };
 
 class Service final : public MountService {
@@ -196,11 +199,16 @@ absl::Status Service::TakeDown(ServedMount& mount, StopReason reason) {
   pool_->Remove(*mount.channel);
   mount.channel->Close();
   std::unique_ptr<Operations> operations;
+  std::vector<std::weak_ptr<Answer>> answers;
   {
     absl::MutexLock lock(&mount.mutex);
     operations = std::move(mount.operations);
+    answers.swap(mount.answers);
   }
   operations.reset();  // answers what was parked, so that those readers let go of the mount
+  for (const auto& weak : answers) {
+    if (const auto answer = weak.lock()) answer->Set(EndedMeanwhile(mount.directory));
+  }
   const absl::Status status = UnmountFuse(mount.directory, mount.device_number);
   if (!status.ok()) Log().warn("{}", MessageOf(status));
   // Closes the device: whoever still has a file open gets ENOTCONN from now on.
@@ -242,12 +250,19 @@ std::vector<std::string> Service::Directories() {
 absl::Status Service::Refresh(const std::string& directory, const std::string& path) {
   const MountPtr mount = Find(directory);
   if (mount == nullptr) return NotMounted(directory);
-  auto answer = std::make_shared<Answer>(directory);
+  auto answer = std::make_shared<Answer>();
+  {
+    absl::MutexLock lock(&mount->mutex);
+    if (mount->operations == nullptr) return NotMounted(directory);
+    std::erase_if(mount->answers, [](const auto& weak) { return weak.expired(); });
+    mount->answers.push_back(answer);
+  }
   {
     absl::ReaderMutexLock lock(&mount->mutex);
-    if (mount->operations == nullptr) return NotMounted(directory);
+    if (mount->operations == nullptr) return EndedMeanwhile(directory);
     // The last copy of `done` says so when it goes without having been called.
-    std::shared_ptr<void> dropped(nullptr, [answer](void*) { answer->Dropped(); });
+    std::shared_ptr<void> dropped(
+        nullptr, [answer, directory](void*) { answer->Set(EndedMeanwhile(directory)); });
     mount->operations->Refresh(path, [answer, dropped = std::move(dropped)](absl::Status status) {
       answer->Set(std::move(status));
     });

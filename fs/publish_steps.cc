@@ -44,17 +44,19 @@ UniqueFd OpenBelow(int root, const std::string& path, int flags) {
   return UniqueFd(openat(root, path.c_str(), flags | O_CLOEXEC));  // Linux before 5.6
 }
 
-// Watchers of the file get MODIFY and CLOSE_WRITE; nothing changes.
-void Touch(int root, const std::string& path, const std::string& directory) {
-  const UniqueFd file = OpenBelow(root, path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK);
+// Watchers of the file get MODIFY and CLOSE_WRITE; nothing changes. Links inside the mount are
+// followed: in the atomic layout every path begins with one.
+void Touch(int root, const std::string& path, const PublishTarget& target) {
+  const UniqueFd file = OpenBelow(root, path, O_WRONLY | O_NONBLOCK);
   struct stat attributes = {};
-  if (file.valid() && fstat(file.get(), &attributes) == 0 &&
-      ftruncate(file.get(), attributes.st_size) == 0) {
-    return;
+  if (file.valid() && fstat(file.get(), &attributes) == 0) {
+    if (attributes.st_dev != target.device_number) return;  // something is mounted over it
+    if (ftruncate(file.get(), attributes.st_size) == 0) return;
   }
   // ENOENT and ESTALE: a later plan has replaced or withdrawn it meanwhile.
   if (errno == ENOENT || errno == ESTALE) return;
-  Log().warn("watchers of {}/{} were not told of its change: {}", directory, path, strerror(errno));
+  Log().warn("watchers of {}/{} were not told of its change: {}", target.directory, path,
+             strerror(errno));
 }
 
 // Makes the kernel look up `path` again although it remembers it; see publisher.h.
@@ -131,7 +133,8 @@ void SwitchData(const std::string& data_target, int root, const PublishTarget& t
 
 }  // namespace
 
-void CarryOut(const PublishPlan& plan, const PublishTarget& target) {
+void CarryOut(const PublishPlan& plan, const PublishTarget& target,
+              std::vector<InodeNumber>& hidden) {
   const bool touches =
       plan.data_target || !plan.touched_paths.empty() || !plan.touched_inodes.empty();
   const UniqueFd root = touches ? OpenRoot(target) : UniqueFd();
@@ -140,17 +143,23 @@ void CarryOut(const PublishPlan& plan, const PublishTarget& target) {
     target.channel->InvalidateInode(directory);
   }
   if (plan.data_target) SwitchData(*plan.data_target, root.get(), target);
-  if (!root.valid()) {
-    if (!plan.touched_paths.empty()) {
-      Log().info("watchers in {} were not told of a change: the mount is hidden or gone",
-                 target.directory);
+  if (root.valid()) {
+    for (const std::string& path : plan.touched_paths) Touch(root.get(), path, target);
+    for (const InodeNumber inode : plan.touched_inodes) {
+      Touch(root.get(), HiddenInodeName(inode), target);
+      hidden.push_back(inode);
     }
-    return;
+  } else if (!plan.touched_paths.empty()) {
+    Log().info("watchers in {} were not told of a change: the mount is hidden or gone",
+               target.directory);
   }
-  for (const std::string& path : plan.touched_paths) Touch(root.get(), path, target.directory);
-  for (const InodeNumber inode : plan.touched_inodes) {
-    Touch(root.get(), HiddenInodeName(inode), target.directory);
+  // The kernel remembers the hidden names, and with them versions that nobody may want any more. To
+  // forget them takes the root's lock: see ForgetStaleNames.
+  if (target.channel->parked() != 0) return;
+  for (const InodeNumber inode : hidden) {
+    Invalidate({.parent = kRootInode, .name = HiddenInodeName(inode)}, target);
   }
+  hidden.clear();
 }
 
 }  // namespace secretfs::fs

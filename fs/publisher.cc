@@ -86,7 +86,7 @@ void Publisher::Run() {
       mount.plans_.pop_front();
       PublishTarget target = mount.target_;
       mutex_.Unlock();
-      CarryOut(plan, target);
+      CarryOut(plan, target, mount.hidden_);
       if (plan.done) plan.done();
       plan = {};
       target = {};

@@ -23,6 +23,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -67,6 +68,8 @@ class MountPublisher final : public PublishSink {
   PublishTarget target_;
   std::deque<PublishPlan> plans_;
   bool queued_ = false;  // stands in the publisher's queue
+  // Not guarded: of the publisher's thread only. See CarryOut.
+  std::vector<InodeNumber> hidden_;
 };
 
 class Publisher {
