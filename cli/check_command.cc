@@ -114,7 +114,6 @@ void AddCheckCommand(CLI::App& app, Invocation& invocation) {
   auto flags = std::make_shared<CheckFlags>();
   command->add_option("-f,--file", flags->manifests, "The manifest; may be repeated")
       ->type_name("MANIFEST")
-      ->expected(1)
       ->allow_extra_args(false)
       ->required();
   command->add_flag("--online", flags->online,

@@ -124,7 +124,6 @@ void AddGetCommand(CLI::App& app, Invocation& invocation) {
   command
       ->add_option("-f,--file", flags->manifests, "Take PATH from this manifest; may be repeated")
       ->type_name("MANIFEST")
-      ->expected(1)
       ->allow_extra_args(false);
   command->add_flag("--force", flags->force, "Print to a terminal all the same");
   AddLogFlags(*command, flags->log);

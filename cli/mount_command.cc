@@ -158,7 +158,6 @@ void AddMountCommand(CLI::App& app, Invocation& invocation) {
       ->add_option("-f,--file", flags->manifests,
                    "A manifest instead of a STORE_URL; may be repeated")
       ->type_name("MANIFEST")
-      ->expected(1)
       ->allow_extra_args(false);
   command->add_flag("--daemon", flags->daemon, "Go to the background once the mount is usable");
   command->add_flag("--auto-unmount", flags->auto_unmount, "Unmount even if secretfs is killed");

@@ -126,7 +126,6 @@ void AddRunCommand(CLI::App& app, Invocation& invocation) {
   auto flags = std::make_shared<RunFlags>();
   command->add_option("-f,--file", flags->manifests, "The manifest; may be repeated")
       ->type_name("MANIFEST")
-      ->expected(1)
       ->allow_extra_args(false)
       ->required();
   command
@@ -134,7 +133,6 @@ void AddRunCommand(CLI::App& app, Invocation& invocation) {
                    "A variable and the path of its file; may be repeated. Without any, every file "
                    "of the manifest: db/password as DB_PASSWORD")
       ->type_name("NAME=PATH")
-      ->expected(1)
       ->allow_extra_args(false);
   command
       ->add_option(

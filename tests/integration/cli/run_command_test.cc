@@ -39,6 +39,9 @@ TEST_F(RunCommandTest, PutsValuesIntoTheProgramsEnvironment) {
   const Finished named =
       testing::Run(RunScript({"--env", "PW=db/password"}, "echo \"$PW<$TOKEN>\""));
   EXPECT_EQ(named.output, "first<>\n");
+  const Finished two =
+      testing::Run(RunScript({"--env", "A=db/password", "--env", "B=token"}, "echo \"$A $B\""));
+  EXPECT_EQ(two.output, "first tok\n") << two.errors;
 }
 
 TEST_F(RunCommandTest, ArgumentsBehindTheDashesAreTheProgramsOwn) {

@@ -95,6 +95,16 @@ TEST_F(ValuesCommandTest, CheckAcceptsAGoodManifest) {
                             {"warnings", nlohmann::json::array()}}));
 }
 
+TEST_F(ValuesCommandTest, ManifestsMayReferToEachOther) {
+  Put("app", "value");
+  const std::string stores = Manifest("");
+  const std::string files =
+      WriteFile("files.yaml", "files:\n  - path: a\n    store: dev\n    key: app\n");
+  const Finished check = Secretfs({"check", "-f", stores, "-f", files});
+  EXPECT_EQ(check.exit_code, 0) << check.errors;
+  EXPECT_EQ(Secretfs({"get", "-f", stores, "-f", files, "a"}).output, "value");
+}
+
 TEST_F(ValuesCommandTest, CheckPrintsEveryProblemWithItsPlace) {
   const std::string manifest = Manifest(
       "fils: []\n"
