@@ -13,7 +13,7 @@ pkg_check_modules(FUSE3 REQUIRED IMPORTED_TARGET fuse3>=3.14)
 # Asio has no CMake file in Debian: headers only, standalone (no Boost).
 add_library(secretfs_asio INTERFACE)
 # Its test for coroutines knows clang's experimental ones only, which clang 17 dropped for the real ones.
-target_compile_definitions(secretfs_asio INTERFACE 
+target_compile_definitions(secretfs_asio INTERFACE
   ASIO_STANDALONE ASIO_NO_DEPRECATED
   # Debian's Asio picks aligned_alloc or operator new by the order of includes: one for all.
   ASIO_DISABLE_STD_ALIGNED_ALLOC
