@@ -39,7 +39,9 @@ if(SECRETFS_SANITIZE MATCHES "thread")
       _ZN4absl7debian37CondVar4WaitEPNS0_5MutexE
       _ZNK4absl7debian312Notification19WaitForNotificationEv
       _ZNK4absl7debian312Notification30WaitForNotificationWithTimeoutENS0_8DurationE)
-    target_link_options(secretfs_options INTERFACE -Wl,--wrap=${symbol})
+    # Undefined first: programs that use none of them themselves still link what their libraries need.
+    target_link_options(secretfs_options INTERFACE
+      -Wl,--wrap=${symbol} -Wl,--undefined=__wrap_${symbol})
   endforeach()
   target_link_libraries(secretfs_options INTERFACE secretfs_tsan)
 endif()

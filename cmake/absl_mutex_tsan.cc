@@ -6,17 +6,47 @@ extern "C" {
 
 void __tsan_acquire(void* address);
 void __tsan_release(void* address);
+void AnnotateIgnoreReadsBegin(const char* file, int line);
+void AnnotateIgnoreReadsEnd(const char* file, int line);
+void AnnotateIgnoreWritesBegin(const char* file, int line);
+void AnnotateIgnoreWritesEnd(const char* file, int line);
+}
+
+namespace {
+
+// While Abseil works inside a mutex. It evaluates conditions there, those of other threads too,
+// with the mutex held but after the order was told; and it keeps its graph of lock orders under a
+// lock of its own, which the sanitizer does not see.
+class IgnoreAccesses {
+ public:
+  IgnoreAccesses() {
+    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+  }
+  ~IgnoreAccesses() {
+    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+  }
+};
+
+}  // namespace
+
+extern "C" {
 
 #define SECRETFS_AFTER(symbol)        \
   void __real_##symbol(void* mutex);  \
   void __wrap_##symbol(void* mutex) { \
-    __real_##symbol(mutex);           \
+    {                                 \
+      IgnoreAccesses inside;          \
+      __real_##symbol(mutex);         \
+    }                                 \
     __tsan_acquire(mutex);            \
   }
 #define SECRETFS_BEFORE(symbol)       \
   void __real_##symbol(void* mutex);  \
   void __wrap_##symbol(void* mutex) { \
     __tsan_release(mutex);            \
+    IgnoreAccesses inside;            \
     __real_##symbol(mutex);           \
   }
 
@@ -29,13 +59,19 @@ SECRETFS_BEFORE(_ZN4absl7debian35Mutex12ReaderUnlockEv)
 void __real__ZN4absl7debian37CondVar4WaitEPNS0_5MutexE(void* variable, void* mutex);
 void __wrap__ZN4absl7debian37CondVar4WaitEPNS0_5MutexE(void* variable, void* mutex) {
   __tsan_release(mutex);
-  __real__ZN4absl7debian37CondVar4WaitEPNS0_5MutexE(variable, mutex);
+  {
+    IgnoreAccesses inside;
+    __real__ZN4absl7debian37CondVar4WaitEPNS0_5MutexE(variable, mutex);
+  }
   __tsan_acquire(mutex);
 }
 void __real__ZN4absl7debian35Mutex5AwaitERKNS0_9ConditionE(void* mutex, const void* condition);
 void __wrap__ZN4absl7debian35Mutex5AwaitERKNS0_9ConditionE(void* mutex, const void* condition) {
   __tsan_release(mutex);
-  __real__ZN4absl7debian35Mutex5AwaitERKNS0_9ConditionE(mutex, condition);
+  {
+    IgnoreAccesses inside;
+    __real__ZN4absl7debian35Mutex5AwaitERKNS0_9ConditionE(mutex, condition);
+  }
   __tsan_acquire(mutex);
 }
 
@@ -49,9 +85,12 @@ bool __real__ZN4absl7debian35Mutex16AwaitWithTimeoutERKNS0_9ConditionENS0_8Durat
 bool __wrap__ZN4absl7debian35Mutex16AwaitWithTimeoutERKNS0_9ConditionENS0_8DurationE(
     void* mutex, const void* condition, SecretfsDuration timeout) {
   __tsan_release(mutex);
-  const bool result =
-      __real__ZN4absl7debian35Mutex16AwaitWithTimeoutERKNS0_9ConditionENS0_8DurationE(
-          mutex, condition, timeout);
+  bool result = false;
+  {
+    IgnoreAccesses inside;
+    result = __real__ZN4absl7debian35Mutex16AwaitWithTimeoutERKNS0_9ConditionENS0_8DurationE(
+        mutex, condition, timeout);
+  }
   __tsan_acquire(mutex);
   return result;
 }
@@ -60,8 +99,12 @@ bool __real__ZN4absl7debian37CondVar15WaitWithTimeoutEPNS0_5MutexENS0_8DurationE
 bool __wrap__ZN4absl7debian37CondVar15WaitWithTimeoutEPNS0_5MutexENS0_8DurationE(
     void* variable, void* mutex, SecretfsDuration timeout) {
   __tsan_release(mutex);
-  const bool result = __real__ZN4absl7debian37CondVar15WaitWithTimeoutEPNS0_5MutexENS0_8DurationE(
-      variable, mutex, timeout);
+  bool result = false;
+  {
+    IgnoreAccesses inside;
+    result = __real__ZN4absl7debian37CondVar15WaitWithTimeoutEPNS0_5MutexENS0_8DurationE(
+        variable, mutex, timeout);
+  }
   __tsan_acquire(mutex);
   return result;
 }
