@@ -3,7 +3,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <asio/post.hpp>
@@ -48,9 +47,6 @@ CurlLoop::~CurlLoop() { Close(); }
 
 void CurlLoop::Adopt(CURL* handle) {
   curl_easy_setopt(handle, CURLOPT_OPENSOCKETFUNCTION, &CurlLoop::OnOpenSocket);
-  curl_easy_setopt(handle, CURLOPT_OPENSOCKETDATA, this);
-  curl_easy_setopt(handle, CURLOPT_CLOSESOCKETFUNCTION, &CurlLoop::OnCloseSocket);
-  curl_easy_setopt(handle, CURLOPT_CLOSESOCKETDATA, this);
 }
 
 void CurlLoop::Add(CURL* handle, MonotonicTime deadline) {
@@ -87,7 +83,7 @@ void CurlLoop::Close() {
   timer_.cancel();
   curl_multi_cleanup(multi_);
   multi_ = nullptr;
-  for (auto& [socket, watch] : watches_) watch->loop = nullptr;
+  for (auto& [socket, watch] : watches_) watch->GiveUp();
   watches_.clear();
 }
 
@@ -108,57 +104,37 @@ int CurlLoop::OnTimer(CURLM*, long timeout_ms, void* self) {
   return 0;
 }
 
-curl_socket_t CurlLoop::OnOpenSocket(void* self, curlsocktype, curl_sockaddr* address) {
+curl_socket_t CurlLoop::OnOpenSocket(void*, curlsocktype, curl_sockaddr* address) {
   const int socket = ::socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
                               address->protocol);
   if (socket < 0) return CURL_SOCKET_BAD;
   setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &kUnacknowledgedLimitMs,
              sizeof kUnacknowledgedLimitMs);
-  CurlLoop& loop = *static_cast<CurlLoop*>(self);
-  auto watch = std::make_shared<Watch>(loop.context_, &loop);
-  watch->is_connection = true;
-  loop.watches_[socket] = std::move(watch);
   return socket;
 }
 
-int CurlLoop::OnCloseSocket(void* self, curl_socket_t socket) {
-  CurlLoop& loop = *static_cast<CurlLoop*>(self);
-  const auto it = loop.watches_.find(socket);
-  if (it == loop.watches_.end()) return ::close(socket);
-  const std::shared_ptr<Watch> watch = std::move(it->second);
-  loop.watches_.erase(it);
-  watch->loop = nullptr;
-  if (!watch->descriptor.is_open()) return ::close(socket);
-  asio::error_code error;
-  watch->descriptor.close(error);
-  return 0;
+void CurlLoop::SetWanted(curl_socket_t socket, int what) {
+  if (what == CURL_POLL_REMOVE) {
+    const auto it = watches_.find(socket);
+    if (it == watches_.end()) return;
+    it->second->GiveUp();
+    watches_.erase(it);
+    return;
+  }
+  std::shared_ptr<Watch>& watch = watches_[socket];
+  if (watch == nullptr) {
+    watch = std::make_shared<Watch>(context_, this);
+    asio::error_code error;
+    watch->descriptor.assign(socket, error);
+  }
+  watch->wanted = what;
+  Wait(watch);
 }
 
-void CurlLoop::SetWanted(curl_socket_t socket, int what) {
-  std::shared_ptr<Watch>& watch = watches_[socket];
-  if (what != CURL_POLL_REMOVE) {
-    if (watch == nullptr) watch = std::make_shared<Watch>(context_, this);
-    watch->wanted = what;
-    asio::error_code error;
-    if (!watch->descriptor.is_open()) watch->descriptor.assign(socket, error);
-    Wait(watch);
-    return;
-  }
-  if (watch == nullptr) {
-    watches_.erase(socket);
-    return;
-  }
-  watch->wanted = CURL_POLL_NONE;
-  if (!watch->is_connection) {
-    watch->loop = nullptr;
-    if (watch->descriptor.is_open()) (void)watch->descriptor.release();
-    watches_.erase(socket);
-  } else if (watch->reading || watch->writing) {
-    ++watch->generation;
-    watch->reading = watch->writing = false;
-    asio::error_code error;
-    watch->descriptor.cancel(error);
-  }
+void CurlLoop::Watch::GiveUp() {
+  loop = nullptr;
+  wanted = CURL_POLL_NONE;
+  if (descriptor.is_open()) (void)descriptor.release();
 }
 
 void CurlLoop::Wait(const std::shared_ptr<Watch>& watch) {
@@ -168,17 +144,16 @@ void CurlLoop::Wait(const std::shared_ptr<Watch>& watch) {
 
 void CurlLoop::WaitFor(const std::shared_ptr<Watch>& watch, bool for_reading) {
   (for_reading ? watch->reading : watch->writing) = true;
-  watch->descriptor.async_wait(
-      for_reading ? asio::posix::stream_descriptor::wait_read
-                  : asio::posix::stream_descriptor::wait_write,
-      [watch, for_reading, generation = watch->generation](const asio::error_code& error) {
-        if (watch->loop == nullptr || generation != watch->generation) return;
-        (for_reading ? watch->reading : watch->writing) = false;
-        const int event = for_reading ? CURL_CSELECT_IN : CURL_CSELECT_OUT;
-        const int wanted = for_reading ? CURL_POLL_IN : CURL_POLL_OUT;
-        if ((watch->wanted & wanted) == 0) return;
-        watch->loop->Ready(watch, error ? CURL_CSELECT_ERR : event);
-      });
+  watch->descriptor.async_wait(for_reading ? asio::posix::stream_descriptor::wait_read
+                                           : asio::posix::stream_descriptor::wait_write,
+                               [watch, for_reading](const asio::error_code& error) {
+                                 if (watch->loop == nullptr) return;
+                                 (for_reading ? watch->reading : watch->writing) = false;
+                                 const int event = for_reading ? CURL_CSELECT_IN : CURL_CSELECT_OUT;
+                                 const int wanted = for_reading ? CURL_POLL_IN : CURL_POLL_OUT;
+                                 if ((watch->wanted & wanted) == 0) return;
+                                 watch->loop->Ready(watch, error ? CURL_CSELECT_ERR : event);
+                               });
 }
 
 void CurlLoop::Ready(const std::shared_ptr<Watch>& watch, int events) {

@@ -36,7 +36,7 @@ class CurlLoop : public std::enable_shared_from_this<CurlLoop> {
   CurlLoop(const CurlLoop&) = delete;
   CurlLoop& operator=(const CurlLoop&) = delete;
 
-  // Sets the options of `handle` through which curl opens and closes its sockets. Once a handle.
+  // Sets the options of `handle` through which curl opens its sockets. Once a handle.
   void Adopt(CURL* handle);
   // Starts the transfer; what can be sent at once is sent before this returns. Past `deadline` it
   // finishes with CURLE_OPERATION_TIMEDOUT. `handle` stays the caller's.
@@ -47,19 +47,20 @@ class CurlLoop : public std::enable_shared_from_this<CurlLoop> {
   void Close();
 
  private:
-  // One socket of curl's. Connections stay registered with epoll from their first wait until they
-  // are closed, so that a request on a kept connection costs one epoll_ctl instead of three. The
-  // sockets of curl's resolver are not announced when opened or closed: they are given up when curl
-  // stops watching them.
+  // One socket that curl wants watched, from when it says so until it says that it does not. Curl
+  // opens and closes its sockets, not always through a callback (a connection that is given up
+  // while connecting is closed without one), so the descriptor here only borrows: it is given up at
+  // each CURL_POLL_REMOVE, which curl sends before this thread can watch anything else of that
+  // number, and is never closed here.
   struct Watch {
     Watch(asio::io_context& context, CurlLoop* owner) : descriptor(context), loop(owner) {}
+    ~Watch() { GiveUp(); }
+    void GiveUp();
     asio::posix::stream_descriptor descriptor;
-    CurlLoop* loop;  // null once the socket is gone
-    bool is_connection = false;
+    CurlLoop* loop;  // null once given up: completions are ignored
     int wanted = CURL_POLL_NONE;
     bool reading = false;  // a wait is under way
     bool writing = false;
-    uint64_t generation = 0;  // completions of earlier waits are ignored
   };
   struct FinishedTransfer {
     CURL* handle;
@@ -71,7 +72,6 @@ class CurlLoop : public std::enable_shared_from_this<CurlLoop> {
   static int OnSocket(CURL*, curl_socket_t socket, int what, void* self, void* watch);
   static int OnTimer(CURLM*, long timeout_ms, void* self);
   static curl_socket_t OnOpenSocket(void* self, curlsocktype, curl_sockaddr* address);
-  static int OnCloseSocket(void* self, curl_socket_t socket);
 
   void SetWanted(curl_socket_t socket, int what);
   static void Wait(const std::shared_ptr<Watch>& watch);

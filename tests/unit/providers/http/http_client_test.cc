@@ -1,9 +1,11 @@
 #include "providers/http/http_client.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
@@ -434,6 +436,28 @@ TEST_F(HttpClientTest, DestroyingTheClientCancelsWhatIsUnderWay) {
 }
 
 // Owns the client, and drops it as soon as its first answer is there, while others wait.
+TEST_F(HttpClientTest, AConnectionGivenUpWhileConnectingTakesNobodyElsesDescriptorAlong) {
+  const HttpTestServer server([](const HttpTestServer::Request&) { return Answer(""); });
+  for (int round = 0; round < 20; ++round) {
+    MakeClient();
+    int descriptors[8] = {};
+    std::future<Result> sent;
+    // In one turn of the I/O thread: a connection is begun and given up, and its number is free for
+    // whoever opens something next.
+    io_.RunAndWait([&] {
+      sent = Start(Get(server.Url()));
+      client_.reset();
+      for (int& descriptor : descriptors) descriptor = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    });
+    (void)sent.get();
+    for (int turn = 0; turn < 5; ++turn) io_.RunAndWait([] {});
+    for (const int descriptor : descriptors) {
+      EXPECT_EQ(::fcntl(descriptor, F_GETFD), FD_CLOEXEC) << "closed by somebody else";
+      ::close(descriptor);
+    }
+  }
+}
+
 asio::awaitable<void> SendAndDestroy(std::unique_ptr<HttpClient> client, std::string url) {
   HttpRequest request;
   request.url = std::move(url);

@@ -22,6 +22,8 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr char kSlowName[] = "slow-name.example";
+// Has the addresses 127.0.0.2 and 127.0.0.1, in this order.
+constexpr char kTwoAddresses[] = "two-addresses.example";
 
 // The name server of this test program: looking up kSlowName waits until a test lets it go on, and
 // then finds 127.0.0.1.
@@ -76,6 +78,13 @@ extern "C" int getaddrinfo(const char* node, const char* service, const addrinfo
     secretfs::providers::TheSlowName().WaitForRelease();
     node = "127.0.0.1";
   }
+  if (node != nullptr && std::string(node) == secretfs::providers::kTwoAddresses) {
+    const int failed = real("127.0.0.2", service, hints, result);
+    if (failed != 0) return failed;
+    addrinfo* last = *result;
+    while (last->ai_next != nullptr) last = last->ai_next;
+    return real("127.0.0.1", service, hints, &last->ai_next);
+  }
   return real(node, service, hints, result);
 }
 
@@ -120,6 +129,18 @@ TEST_F(HttpNetworkTest, TheClientEndsDuringNameResolution) {
   ASSERT_TRUE(TheSlowName().WaitForLookup());
   DestroyClient();
   EXPECT_EQ(waiting.get().status().code(), absl::StatusCode::kCancelled);
+}
+
+TEST_F(HttpNetworkTest, TheNextAddressIsTriedWhenOneRefuses) {
+  HttpTestServer server([](const auto&) { return Answer("x"); });
+  for (int round = 0; round < 10; ++round) {
+    MakeClient();
+    const auto begin = std::chrono::steady_clock::now();
+    const Result result =
+        Send(Get(Format("http://{}:{}/", kTwoAddresses, server.port()), seconds(10)));
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(5));
+  }
 }
 
 TEST_F(HttpNetworkTest, TheProxyOfTheEnvironmentIsUsed) {
