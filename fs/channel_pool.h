@@ -36,7 +36,7 @@ class ChannelPool {
   ChannelPool& operator=(const ChannelPool&) = delete;
 
   absl::Status Add(std::shared_ptr<FuseChannel> channel);
-  // No worker starts serving the channel any more; FuseChannel::Close waits for those inside.
+  // No worker starts reading the channel's device any more. Comes last: see FuseChannel::Close.
   void Remove(const FuseChannel& channel);
 
  private:

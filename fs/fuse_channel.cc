@@ -16,6 +16,7 @@
 #include <mutex>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -486,31 +487,22 @@ FuseChannel::~FuseChannel() {
 
 bool FuseChannel::Enter() {
   absl::MutexLock lock(&mutex_);
-  if (closed_ || stopped_) return false;
-  ++workers_inside_;
+  if (closed_) return false;
+  ++inside_;
   return true;
 }
 
 void FuseChannel::Leave() {
   absl::MutexLock lock(&mutex_);
-  --workers_inside_;
+  if (--inside_ == 0) changed_.SignalAll();
 }
 
 FuseChannel::DrainResult FuseChannel::Drain(std::span<std::byte> buffer, int limit) {
-  if (!Enter()) return DrainResult::kStopped;
-  DrainResult result = DrainResult::kMore;
+  if (stopped_) return DrainResult::kStopped;
   for (int i = 0; i < limit; ++i) {
-    if (closing_) {
-      result = DrainResult::kStopped;
-      break;
-    }
-    if (const auto end = ServeOne(buffer)) {
-      result = *end;
-      break;
-    }
+    if (const auto end = ServeOne(buffer)) return *end;
   }
-  Leave();
-  return result;
+  return DrainResult::kMore;
 }
 
 std::optional<FuseChannel::DrainResult> FuseChannel::ServeOne(std::span<std::byte> buffer) {
@@ -541,7 +533,12 @@ std::optional<FuseChannel::DrainResult> FuseChannel::ServeOne(std::span<std::byt
     Stop(StopReason::kReadFailed);
     return DrainResult::kStopped;
   }
-  Dispatch(request);
+  if (Enter()) {
+    Dispatch(request);
+    Leave();
+  } else {
+    Refuse(request);
+  }
   return stopped_ ? std::optional(DrainResult::kStopped) : std::nullopt;
 }
 
@@ -571,6 +568,20 @@ void FuseChannel::Dispatch(std::span<std::byte> request) {
   current_request = nullptr;
 }
 
+void FuseChannel::Refuse(std::span<const std::byte> request) {
+  const auto* header = reinterpret_cast<const fuse_in_header*>(request.data());
+  switch (header->opcode) {
+    case FUSE_INTERRUPT:
+    case FUSE_FORGET:
+    case FUSE_BATCH_FORGET:
+      return;  // have no reply
+  }
+  fuse_out_header refused = {
+      .len = sizeof(fuse_out_header), .error = -ENOTCONN, .unique = header->unique};
+  iovec part{.iov_base = &refused, .iov_len = sizeof(refused)};
+  Write(device_, &part, 1);
+}
+
 void FuseChannel::HandleInterrupt(std::span<const std::byte> request) {
   const auto* header = reinterpret_cast<const fuse_in_header*>(request.data());
   if (request.size() < sizeof(fuse_in_header) + sizeof(fuse_interrupt_in)) return;
@@ -597,16 +608,20 @@ void FuseChannel::HandleInterrupt(std::span<const std::byte> request) {
 }
 
 void FuseChannel::Stop(StopReason reason) {
-  if (stopped_.exchange(true)) return;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopped_.exchange(true)) return;
+    changed_.SignalAll();
+  }
   if (!closing_ && options_.on_stopped) options_.on_stopped(reason);
 }
 
 absl::Status FuseChannel::WaitForInit(absl::Duration timeout) {
+  const absl::Time end = absl::Now() + timeout;
   absl::MutexLock lock(&mutex_);
-  const auto decided = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return init_answered_ || init_refused_ || stopped_;
-  };
-  mutex_.AwaitWithTimeout(absl::Condition(&decided), timeout);
+  while (!init_answered_ && !init_refused_ && !stopped_) {
+    if (changed_.WaitWithTimeout(&mutex_, end - absl::Now())) break;
+  }
   if (init_answered_) return absl::OkStatus();
   if (init_refused_) {
     return absl::UnavailableError(
@@ -619,9 +634,7 @@ void FuseChannel::Close() {
   closing_ = true;
   absl::MutexLock lock(&mutex_);
   closed_ = true;
-  const auto empty = [this]()
-                         ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return workers_inside_ == 0; };
-  mutex_.Await(absl::Condition(&empty));
+  while (inside_ != 0) changed_.Wait(&mutex_);
 }
 
 void FuseChannel::Begin(RequestId id) {
@@ -712,9 +725,12 @@ void FuseChannel::NoteInitReply(uint64_t unique, int error) {
       current_request->unique != unique) {
     return;
   }
+  {
+    absl::MutexLock lock(&mutex_);
+    (error == 0 ? init_answered_ : init_refused_) = true;
+    changed_.SignalAll();
+  }
   if (error != 0) Stop(StopReason::kInitRefused);
-  absl::MutexLock lock(&mutex_);
-  (error == 0 ? init_answered_ : init_refused_) = true;
 }
 
 int FuseChannel::NotificationResult(int result) {

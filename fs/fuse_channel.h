@@ -19,6 +19,10 @@
 //   - once parked, it goes to Operations::Interrupt at once.
 // The publisher's own requests must never wait for a store: one that was parked is interrupted.
 //
+// After Close, requests are still read and answered, with ENOTCONN: whoever is about to leave the
+// mount (an exiting process that closes a file, fusermount3) must not wait for somebody who has
+// gone.
+//
 // It does not mount, poll, or own threads.
 
 #include <sys/types.h>
@@ -76,7 +80,7 @@ class FuseChannel : public std::enable_shared_from_this<FuseChannel> {
   enum class DrainResult {
     kEmpty,    // nothing more to read now
     kMore,     // `limit` requests were served and there may be more
-    kStopped,  // the connection ended or Close was called
+    kStopped,  // the connection ended
   };
   // Serves up to `limit` waiting requests. REQUIRES: buffer.size() >= kRequestBytes.
   DrainResult Drain(std::span<std::byte> buffer, int limit);
@@ -85,8 +89,8 @@ class FuseChannel : public std::enable_shared_from_this<FuseChannel> {
   // the kernel's version was refused.
   absl::Status WaitForInit(absl::Duration timeout);
 
-  // Stops serving: afterwards no worker is inside and Operations is not called any more. Not from a
-  // worker. Idempotent.
+  // Stops serving: afterwards Operations is not called any more, and requests get ENOTCONN. Not
+  // from a worker. Idempotent.
   void Close();
 
   // Kernel notifications. Return 0 or an errno; ENOENT (the kernel does not know it) is normal.
@@ -119,11 +123,13 @@ class FuseChannel : public std::enable_shared_from_this<FuseChannel> {
 
   FuseChannel(Operations& operations, FuseChannelOptions options);
 
+  // Around every use of Operations, on whatever thread. Enter is false after Close.
   bool Enter();
   void Leave();
   // Reads and serves one request. Nothing if there may be more.
   std::optional<DrainResult> ServeOne(std::span<std::byte> buffer);
   void Dispatch(std::span<std::byte> request);
+  void Refuse(std::span<const std::byte> request);
   void HandleInterrupt(std::span<const std::byte> request);
   void Stop(StopReason reason);
 
@@ -158,9 +164,10 @@ class FuseChannel : public std::enable_shared_from_this<FuseChannel> {
   std::atomic<bool> stale_answer_armed_ = false;
 
   mutable absl::Mutex mutex_;
+  absl::CondVar changed_;  // inside_, stopped_ and what INIT came to
   // mutex_ protects the following state.
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  int workers_inside_ ABSL_GUARDED_BY(mutex_) = 0;
+  int inside_ ABSL_GUARDED_BY(mutex_) = 0;
   bool init_answered_ ABSL_GUARDED_BY(mutex_) = false;
   bool init_refused_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::byte> init_request_ ABSL_GUARDED_BY(mutex_);

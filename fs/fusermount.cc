@@ -23,7 +23,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr char kProgram[] = "fusermount3";
-constexpr milliseconds kHelperDeadline{5000};
+constexpr milliseconds kHelperDeadline{4000};
+constexpr milliseconds kKillDeadline{500};
 constexpr size_t kMostOfMessage = 4096;
 
 // Waits until `descriptor` is readable; false after `timeout`.
@@ -39,14 +40,21 @@ bool WaitReadable(int descriptor, milliseconds timeout) {
   }
 }
 
-// Collects `process`; kills it first if it does not end in time. Returns the wait status.
+// Collects `process`; kills it first if it does not end in time. Returns the wait status, -1 if it
+// cannot even be killed (waiting in the kernel).
 int Collect(pid_t process, milliseconds timeout) {
-  UniqueFd handle(static_cast<int>(syscall(SYS_pidfd_open, process, 0)));
-  if (handle.valid() && !WaitReadable(handle.get(), timeout)) kill(process, SIGKILL);
+  const UniqueFd handle(static_cast<int>(syscall(SYS_pidfd_open, process, 0)));
   int status = 0;
-  while (waitpid(process, &status, 0) < 0 && errno == EINTR) {
+  int flags = 0;
+  if (handle.valid() && !WaitReadable(handle.get(), timeout)) {
+    kill(process, SIGKILL);
+    if (!WaitReadable(handle.get(), kKillDeadline)) flags = WNOHANG;
   }
-  return status;
+  while (true) {
+    const pid_t collected = waitpid(process, &status, flags);
+    if (collected == process) return status;
+    if (collected == 0 || errno != EINTR) return -1;
+  }
 }
 
 // What the helper wrote to its stderr. An unlinked memory file rather than a pipe: a helper that
@@ -212,7 +220,7 @@ absl::Status UnmountThroughFusermount(const std::string& directory, bool lazy) {
   arguments.push_back(directory);
   SECRETFS_ASSIGN_OR_RETURN(const pid_t process, StartHelper(std::move(arguments), -1, errors));
   const int status = Collect(process, kHelperDeadline);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return absl::OkStatus();
+  if (status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0) return absl::OkStatus();
   return absl::FailedPreconditionError(
       Format("cannot unmount {}: {}", directory,
              errors.Text().empty() ? "fusermount3 failed" : errors.Text()));

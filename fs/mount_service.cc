@@ -2,12 +2,12 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "base/text.h"
@@ -30,17 +30,17 @@ class Answer {
   void Set(absl::Status status) {
     absl::MutexLock lock(&mutex_);
     if (!status_) status_ = std::move(status);
+    set_.SignalAll();
   }
   absl::Status Wait() {
     absl::MutexLock lock(&mutex_);
-    const auto known = [this]()
-                           ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return status_.has_value(); };
-    mutex_.Await(absl::Condition(&known));
+    while (!status_) set_.Wait(&mutex_);
     return *status_;
   }
 
  private:
   absl::Mutex mutex_;
+  absl::CondVar set_;
   std::optional<absl::Status> status_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -81,6 +81,7 @@ class Service final : public MountService {
     {
       absl::MutexLock lock(&mutex_);
       stop_ = true;
+      changed_.SignalAll();
     }
     reaper_.join();
   }
@@ -113,6 +114,7 @@ class Service final : public MountService {
     StopReason reason;
   };
   absl::Mutex mutex_;
+  absl::CondVar changed_;  // ended_ or stop_
   // mutex_ protects the following state.
   std::map<std::string, MountPtr> mounts_ ABSL_GUARDED_BY(mutex_);
   std::deque<Ended> ended_ ABSL_GUARDED_BY(mutex_);
@@ -196,7 +198,6 @@ Service::MountPtr Service::Take(const ServedMount& mount) {
 absl::Status Service::TakeDown(ServedMount& mount, StopReason reason) {
   // The publisher first: the plan that it is at wants answers.
   mount.publisher->Detach();
-  pool_->Remove(*mount.channel);
   mount.channel->Close();
   std::unique_ptr<Operations> operations;
   std::vector<std::weak_ptr<Answer>> answers;
@@ -211,7 +212,8 @@ absl::Status Service::TakeDown(ServedMount& mount, StopReason reason) {
   }
   const absl::Status status = UnmountFuse(mount.directory, mount.device_number);
   if (!status.ok()) Log().warn("{}", MessageOf(status));
-  // Closes the device: whoever still has a file open gets ENOTCONN from now on.
+  // Closes the device: whoever still has a file open gets ENOTCONN from the kernel from now on.
+  pool_->Remove(*mount.channel);
   mount.channel.reset();
   mount.auto_unmount = AutoUnmountHelper();
   if (mount.stopped) mount.stopped(reason);
@@ -273,17 +275,15 @@ absl::Status Service::Refresh(const std::string& directory, const std::string& p
 void Service::ReportStopped(std::weak_ptr<ServedMount> mount, StopReason reason) {
   absl::MutexLock lock(&mutex_);
   ended_.push_back({.mount = std::move(mount), .reason = reason});
+  changed_.SignalAll();
 }
 
 void Service::Reap() {
-  const auto wanted = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return stop_ || !ended_.empty();
-  };
   while (true) {
     Ended ended;
     {
       absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(&wanted));
+      while (!stop_ && ended_.empty()) changed_.Wait(&mutex_);
       if (ended_.empty()) return;
       ended = std::move(ended_.front());
       ended_.pop_front();

@@ -35,8 +35,7 @@ void MountPublisher::Detach() {
     state_ = State::kDetached;
     std::erase(publisher_.queue_, this);
     queued_ = false;
-    const auto idle = [this] { return publisher_.current_ != this; };
-    publisher_.mutex_.Await(absl::Condition(&idle));
+    while (publisher_.current_ == this) publisher_.changed_.Wait(&publisher_.mutex_);
     dropped.swap(plans_);
     target = std::move(target_);
     target_ = {};
@@ -56,6 +55,7 @@ Publisher::~Publisher() {
   {
     absl::MutexLock lock(&mutex_);
     stop_ = true;
+    changed_.SignalAll();
   }
   worker_.join();
 }
@@ -68,14 +68,13 @@ void Publisher::Enqueue(MountPublisher& mount) {
   if (mount.queued_ || current_ == &mount) return;
   mount.queued_ = true;
   queue_.push_back(&mount);
+  changed_.SignalAll();
 }
 
 void Publisher::Run() {
   absl::MutexLock lock(&mutex_);
-  const auto ready = [this]()
-                         ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stop_ || !queue_.empty(); };
   while (true) {
-    mutex_.Await(absl::Condition(&ready));
+    while (!stop_ && queue_.empty()) changed_.Wait(&mutex_);
     if (stop_) return;
     MountPublisher& mount = *queue_.front();
     queue_.pop_front();
@@ -93,6 +92,7 @@ void Publisher::Run() {
       mutex_.Lock();
     }
     current_ = nullptr;
+    changed_.SignalAll();
     if (mount.state_ == MountPublisher::State::kAttached && !mount.plans_.empty()) Enqueue(mount);
   }
 }

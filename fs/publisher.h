@@ -94,6 +94,7 @@ class Publisher {
   pid_t thread_id_ = 0;
 
   absl::Mutex mutex_;
+  absl::CondVar changed_;  // stop_, queue_ or current_
   // mutex_ protects the following state, and that of every MountPublisher. A mount with plans that
   // is attached stands in queue_ exactly once, or is the current one: mounts take turns.
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "tests/fakes/eventually.h"
 
 namespace secretfs::fs::fakes {
 namespace {
@@ -61,10 +62,7 @@ void FakeOperations::Release(const std::string& name) {
 }
 
 bool FakeOperations::AwaitParked(size_t count, absl::Duration timeout) const {
-  absl::MutexLock lock(&mutex_);
-  const auto enough = [this, count]()
-                          ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return parked_.size() >= count; };
-  return mutex_.AwaitWithTimeout(absl::Condition(&enough), timeout);
+  return secretfs::fakes::Eventually([&] { return parked_requests() >= count; }, timeout);
 }
 
 uint64_t FakeOperations::lookups(InodeNumber inode) const {

@@ -17,6 +17,7 @@
 #include "fs/fuse_channel.h"
 #include "fs/mount.h"
 #include "fs/publisher.h"
+#include "tests/fakes/eventually.h"
 #include "tests/fakes/fake_operations.h"
 #include "tests/integration/fuse/inotify_log.h"
 #include "tests/integration/fuse/mount_fixture.h"
@@ -25,6 +26,7 @@ namespace secretfs::fs {
 namespace {
 
 using fakes::FakeOperations;
+using secretfs::fakes::Eventually;
 using ::testing::HasSubstr;
 
 constexpr absl::Duration kPatience = absl::Seconds(20);
@@ -66,10 +68,10 @@ class ChannelMountTest : public ::testing::Test {
   absl::Status Stop() {
     if (channel_ == nullptr) return absl::OkStatus();
     mount_.reset();
-    pool_->Remove(*channel_);
     channel_->Close();
     operations_.reset();
     const absl::Status status = UnmountFuse(directory_.path(), device_number_);
+    pool_->Remove(*channel_);
     channel_.reset();
     auto_unmount_ = AutoUnmountHelper();
     return status;
@@ -78,14 +80,10 @@ class ChannelMountTest : public ::testing::Test {
   void TearDown() override { EXPECT_TRUE(Stop().ok()); }
 
   void Publish(PublishPlan plan) {
-    bool done = false;
-    plan.done = [&] {
-      absl::MutexLock lock(&mutex_);
-      done = true;
-    };
+    std::atomic<bool> done = false;
+    plan.done = [&] { done = true; };
     mount_->Submit(std::move(plan));
-    absl::MutexLock lock(&mutex_);
-    ASSERT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&done), kPatience));
+    ASSERT_TRUE(Eventually([&] { return done.load(); }));
   }
 
   // Puts a new version of `name` and publishes it as the flat layout does.
@@ -101,9 +99,11 @@ class ChannelMountTest : public ::testing::Test {
   }
 
   std::optional<StopReason> AwaitStopped() {
+    Eventually([this] {
+      absl::MutexLock lock(&mutex_);
+      return stopped_.has_value();
+    });
     absl::MutexLock lock(&mutex_);
-    const auto known = [this] { return stopped_.has_value(); };
-    mutex_.AwaitWithTimeout(absl::Condition(&known), kPatience);
     return stopped_;
   }
 

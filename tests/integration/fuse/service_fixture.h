@@ -22,27 +22,20 @@
 #include "base/random.h"
 #include "cache/cache.h"
 #include "fs/mount_service.h"
+#include "tests/fakes/eventually.h"
 #include "tests/fakes/fake_provider.h"
 #include "tests/integration/fuse/mount_fixture.h"
 
 namespace secretfs::fs {
 
-constexpr absl::Duration kPatience = absl::Seconds(30);
+using secretfs::fakes::Eventually;
 
-// Waits until `condition` holds; false after kPatience.
-inline bool Eventually(const std::function<bool()>& condition) {
-  const absl::Time end = absl::Now() + kPatience;
-  while (!condition()) {
-    if (absl::Now() > end) return false;
-    absl::SleepFor(absl::Milliseconds(1));
-  }
-  return true;
-}
+constexpr absl::Duration kPatience = absl::Seconds(30);
 
 class ServiceTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    SECRETFS_NEEDS_FUSE();
+    if (needs_root_) SECRETFS_NEEDS_FUSE();
     signal(SIGINT, SIG_DFL);  // a shell's background jobs inherit it ignored
     StartWith({.list = true, .watch = false, .structured = false, .batch_size = 1});
   }
@@ -110,12 +103,15 @@ class ServiceTest : public ::testing::Test {
     return status.value_or(MountStatus{});
   }
   std::vector<StopReason> AwaitStopped() {
+    Eventually([this] {
+      absl::MutexLock lock(&mutex_);
+      return !stopped_.empty();
+    });
     absl::MutexLock lock(&mutex_);
-    const auto known = [this] { return !stopped_.empty(); };
-    mutex_.AwaitWithTimeout(absl::Condition(&known), kPatience);
     return stopped_;
   }
 
+  bool needs_root_ = true;
   MountDirectory directory_;
   SystemClock clock_;
   SystemRandom random_;

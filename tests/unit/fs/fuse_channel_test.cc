@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "fs/channel_pool.h"
+#include "tests/fakes/eventually.h"
 #include "tests/fakes/fake_kernel.h"
 #include "tests/fakes/fake_operations.h"
 
@@ -19,6 +20,7 @@ using fakes::BytesOf;
 using fakes::FakeKernel;
 using fakes::FakeOperations;
 using fakes::KernelReply;
+using secretfs::fakes::Eventually;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -61,21 +63,26 @@ class FuseChannelTest : public ::testing::Test {
   }
 
   std::optional<StopReason> AwaitStopped() {
+    Eventually([this] {
+      absl::MutexLock lock(&mutex_);
+      return stopped_.has_value();
+    });
     absl::MutexLock lock(&mutex_);
-    const auto known = [this] { return stopped_.has_value(); };
-    mutex_.AwaitWithTimeout(absl::Condition(&known), kPatience);
     return stopped_;
   }
 
   // The order that MountService keeps.
   void TakeDown() {
     if (channel_ == nullptr) return;
-    pool_->Remove(*channel_);
     channel_->Close();
     operations_.reset();
   }
 
-  void TearDown() override { TakeDown(); }
+  void TearDown() override {
+    if (channel_ == nullptr) return;
+    TakeDown();
+    pool_->Remove(*channel_);
+  }
 
   FakeKernel kernel_;
   std::unique_ptr<FakeOperations> operations_;
@@ -398,12 +405,8 @@ TEST_F(FuseChannelTest, InterruptBeforeItsRequestIsAskedForAgain) {
 TEST_F(FuseChannelTest, InterruptDuringDispatchIsNotLost) {
   StartServing();
   operations_->Hold("slow");
-  absl::Mutex mutex;
-  bool go_on = false;
-  operations_->while_dispatching = [&](RequestId) {
-    absl::MutexLock lock(&mutex);
-    mutex.AwaitWithTimeout(absl::Condition(&go_on), kPatience);
-  };
+  std::atomic<bool> go_on = false;
+  operations_->while_dispatching = [&](RequestId) { Eventually([&] { return go_on.load(); }); };
   const uint64_t unique = kernel_.SendLookup(1, "slow");
   ASSERT_TRUE(operations_->AwaitParked(1, kPatience));
   kernel_.SendInterrupt(unique);
@@ -411,10 +414,7 @@ TEST_F(FuseChannelTest, InterruptDuringDispatchIsNotLost) {
   // interrupt's worker is through with it once this one is let go.
   kernel_.SendLookup(1, "missing");
   Receive();
-  {
-    absl::MutexLock lock(&mutex);
-    go_on = true;
-  }
+  go_on = true;
   const KernelReply reply = Receive();
   EXPECT_EQ(reply.header.unique, unique);
   EXPECT_EQ(reply.header.error, -EINTR);
@@ -487,6 +487,17 @@ TEST_F(FuseChannelTest, ClosingAnswersWhatIsParked) {
   TakeDown();
   EXPECT_EQ(Receive().header.error, -ENOTCONN);
   EXPECT_EQ(channel_->in_flight(), 0u);
+}
+
+TEST_F(FuseChannelTest, RequestsAfterCloseAreRefusedNotLeftWaiting) {
+  StartServing();
+  TakeDown();
+  fuse_forget_in forget = {.nlookup = 1};
+  kernel_.Send(FUSE_FORGET, 100, BytesOf(forget));
+  const uint64_t unique = kernel_.SendLookup(1, "file");
+  const KernelReply reply = Receive();
+  EXPECT_EQ(reply.header.unique, unique);
+  EXPECT_EQ(reply.header.error, -ENOTCONN);
 }
 
 TEST_F(FuseChannelTest, CloseWhileRequestsPourIn) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "fs/channel_pool.h"
+#include "tests/fakes/eventually.h"
 #include "tests/fakes/fake_kernel.h"
 #include "tests/fakes/fake_operations.h"
 
@@ -12,6 +13,7 @@ namespace {
 
 using fakes::FakeKernel;
 using fakes::FakeOperations;
+using secretfs::fakes::Eventually;
 using ::testing::ElementsAre;
 
 constexpr absl::Duration kPatience = absl::Seconds(20);
@@ -36,8 +38,8 @@ class PublisherTest : public ::testing::Test {
 
   void TearDown() override {
     mount_.reset();
-    pool_->Remove(*channel_);
     channel_->Close();
+    pool_->Remove(*channel_);
   }
 
   PublishTarget Target() {
@@ -56,9 +58,10 @@ class PublisherTest : public ::testing::Test {
   }
 
   bool AwaitDone(int count) {
-    absl::MutexLock lock(&mutex_);
-    const auto enough = [&] { return done_ >= count; };
-    return mutex_.AwaitWithTimeout(absl::Condition(&enough), kPatience);
+    return Eventually([&] {
+      absl::MutexLock lock(&mutex_);
+      return done_ >= count;
+    });
   }
 
   FakeKernel kernel_;
@@ -101,7 +104,7 @@ TEST_F(PublisherTest, ParkedRequestsMakeItAvoidTheDirectorysLock) {
   kernel_.SendLookup(1, "slow");
   ASSERT_TRUE(operations_.AwaitParked(1, kPatience));
   // Parked for the channel a moment after it is for Operations.
-  for (int i = 0; i < 1000 && channel_->parked() == 0; ++i) absl::SleepFor(absl::Milliseconds(1));
+  ASSERT_TRUE(Eventually([&] { return channel_->parked() == 1; }));
   mount_->Submit(
       Counted({.stale_names = {{.parent = kRootInode, .name = "a"}}, .touched_paths = {"a"}}));
   ASSERT_TRUE(AwaitDone(1));
