@@ -12,6 +12,9 @@ namespace {
 // path lookup) then have a bounded stack.
 constexpr size_t kMaximumDepth = 64;
 
+// Marks the binary values that hold a number's text. JSON has no other binary values.
+constexpr SecretJson::binary_t::subtype_type kNumberText = 1;
+
 // Builds the value from the parser's events. A handler of our own instead of SecretJson::parse,
 // because it bounds the depth and learns where a problem is without exceptions.
 //
@@ -26,11 +29,12 @@ class Builder {
   bool boolean(bool value) { return Add(SecretJson(value)); }
   bool number_integer(int64_t value) { return Add(SecretJson(value)); }
   bool number_unsigned(uint64_t value) { return Add(SecretJson(value)); }
-  // A template, because the library's binary formats (compiled, never used) pass a std::string
-  // here.
+  // Comes for integers beyond 64 bits, too. A template, because the library's binary formats
+  // (compiled, never used) pass a std::string here.
   template <typename Text>
-  bool number_float(double value, const Text&) {
-    return Add(SecretJson(value));
+  bool number_float(double, const Text& text) {
+    const std::string_view digits(text);
+    return Add(SecretJson::binary({digits.begin(), digits.end()}, kNumberText));
   }
   bool string(SecretString& value) { return Add(SecretJson(std::move(value))); }
   bool binary(SecretJson::binary_t&) { return false; }  // not in JSON text
@@ -85,6 +89,36 @@ class Builder {
   size_t error_offset_ = 0;
 };
 
+SecretString DumpOne(const SecretJson& json) {
+  return json.dump(-1, ' ', false, SecretJson::error_handler_t::replace);
+}
+
+// Not the library's dump of the whole, which would write number texts as lists of bytes.
+void Write(const SecretJson& json, SecretString& out) {
+  bool first = true;
+  if (const auto* members = json.get_ptr<const SecretJson::object_t*>()) {
+    out += '{';
+    for (const auto& [name, value] : *members) {
+      if (!std::exchange(first, false)) out += ',';
+      out += DumpOne(SecretJson(name));
+      out += ':';
+      Write(value, out);
+    }
+    out += '}';
+  } else if (const auto* elements = json.get_ptr<const SecretJson::array_t*>()) {
+    out += '[';
+    for (const SecretJson& value : *elements) {
+      if (!std::exchange(first, false)) out += ',';
+      Write(value, out);
+    }
+    out += ']';
+  } else if (const auto* number = json.get_ptr<const SecretJson::binary_t*>()) {
+    out.append(number->begin(), number->end());
+  } else {
+    out += DumpOne(json);
+  }
+}
+
 absl::Status InvalidAt(size_t offset) {
   return absl::InvalidArgumentError(Format("not valid JSON (first problem at byte {})", offset));
 }
@@ -107,7 +141,8 @@ absl::StatusOr<SecretJson> ParseSecretJson(std::string_view text) {
 }
 
 SecretBytes DumpSecretJson(const SecretJson& json) {
-  const SecretString text = json.dump(-1, ' ', false, SecretJson::error_handler_t::replace);
+  SecretString text;
+  Write(json, text);
   return SecretBytes::CopyOf(std::string_view(text));
 }
 

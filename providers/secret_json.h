@@ -2,6 +2,10 @@
 
 // JSON whose every string, key and container lives in locked, wiped memory: what providers parse
 // store responses with. Parsing never throws and never quotes input in an error.
+//
+// Numbers keep their text: what neither int64_t nor uint64_t holds exactly as it is written (1.50,
+// 1e5, integers of more than 64 bits) is not made a double but kept as it was read, in a binary
+// value that DumpSecretJson writes back verbatim. So never call dump() on a whole value.
 
 #include <map>
 #include <nlohmann/json.hpp>
@@ -14,7 +18,8 @@
 namespace secretfs::providers {
 
 using SecretJson = nlohmann::basic_json<std::map, std::vector, SecretString, bool, int64_t,
-                                        uint64_t, double, SecretAllocator>;
+                                        uint64_t, double, SecretAllocator, nlohmann::adl_serializer,
+                                        std::vector<uint8_t, SecretAllocator<uint8_t>>>;
 
 // InvalidArgument with the byte offset of the first problem, without content.
 absl::StatusOr<SecretJson> ParseSecretJson(std::string_view text);

@@ -28,6 +28,18 @@ TEST(SecretJsonTest, EveryKindOfValueIsParsedAndWrittenBack) {
   EXPECT_EQ(RoundTrip(R"("\ud83d\ude00")"), "\"\xf0\x9f\x98\x80\"");
 }
 
+TEST(SecretJsonTest, NumbersKeepTheTextThatTheyWereWrittenWith) {
+  for (const std::string_view text :
+       {"1e5", "1E+5", "1.0", "1.50", "-0.0", "0.1e-7", "123456789012345678901234567890",
+        "18446744073709551616", "-9223372036854775809", "3.14159265358979323846",
+        R"({"a":[1e5,{"b":1.10}],"c":100000000000000000000})"}) {
+    EXPECT_EQ(RoundTrip(text), text);
+  }
+  const auto json = ParseSecretJson(R"({"account":123456789012345678901234567890})");
+  ASSERT_TRUE(json.ok());
+  EXPECT_EQ(SecretJsonToBytes((*json)["account"]).ExposeAsText(), "123456789012345678901234567890");
+}
+
 TEST(SecretJsonTest, NestedContainersLandWhereTheyBelong) {
   const auto json = ParseSecretJson(R"({"a":[{"x":1},{"y":[2,3]}],"b":{"c":{"d":4},"e":5}})");
   ASSERT_TRUE(json.ok());
