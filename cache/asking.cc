@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "cache/cache_impl.h"
+#include "cache/messages.h"
 
 namespace secretfs::cache {
 namespace {
@@ -147,6 +148,20 @@ void Cache::Impl::Recovered(Store& store) {
   }
   AskTogether(waiting, false);
   lists_.RetryNow(store);
+}
+
+// The probe may have been another's question than the one that its reader waits for.
+void Cache::Impl::ProbeFailed(Store& store) {
+  const absl::Status error = StoreFailing(store.settings.name, store.queue->gate().last_error());
+  for (const auto& [ref, record] : store.records) {
+    if (record->waiters.empty() || record->phase == Record::Phase::kSent) continue;
+    auto probers = record->waiters.Take([](const Waiter& waiter) { return waiter.came_for_probe; });
+    for (Waiter& waiter : probers) {
+      ready_.push_back([callback = std::move(waiter.callback), error] { callback(error); });
+    }
+    Touch(*record);
+  }
+  lists_.ProbeFailed(store, error);
 }
 
 void Cache::Impl::StoreChanged(Store& store, const providers::ChangeSet& changes) {

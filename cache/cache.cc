@@ -119,7 +119,8 @@ StoreId Cache::Impl::AddStore(StoreSettings settings) {
                 record->entry.FetchStarted();
               },
           .answered = [this](StoreQueue::Answers answers) { Answered(std::move(answers)); },
-          .recovered = [this, &store] { Recovered(store); }});
+          .recovered = [this, &store] { Recovered(store); },
+          .probe_failed = [this, &store] { ProbeFailed(store); }});
   store.watch = std::make_unique<StoreWatch>(
       environment_, calls_, store.settings,
       [this, &store](const providers::ChangeSet& changes) { StoreChanged(store, changes); });

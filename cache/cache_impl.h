@@ -83,6 +83,7 @@ class Cache::Impl {
                const absl::StatusOr<providers::Lease>& result);
   void AfterAnswer(Record& record);
   void Recovered(Store& store);
+  void ProbeFailed(Store& store);
   void StoreChanged(Store& store, const providers::ChangeSet& changes);
   // Returns whether the store is to be asked for it now.
   bool RecordChanged(Record& record);

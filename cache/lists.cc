@@ -54,9 +54,9 @@ void Lists::Get(Store& store, std::string prefix, const Policy& policy, bool for
     if (decision == ReadDecision::kServeAndAsk && !backing_off) Start(listing);
     return callback(*listing.entries);
   }
-  if (force) {
+  if (force || gate.ProbeDueAt(now)) {
     store.queue->ProbeNow();
-  } else if (gate.broken() && !gate.ProbeDueAt(now)) {
+  } else if (gate.broken()) {
     return callback(StoreFailing(store.settings.name, gate.last_error()));
   }
   const uint64_t needs =
@@ -168,6 +168,15 @@ void Lists::Invalidate(const Store& store, const providers::ChangeSet& changes) 
 void Lists::RetryNow(const Store& store) {
   for (auto& [key, listing] : listings_) {
     if (key.first == store.id && !listing->waiters.empty()) Start(*listing);
+  }
+}
+
+void Lists::ProbeFailed(const Store& store, const absl::Status& error) {
+  for (auto& [key, listing] : listings_) {
+    if (key.first != store.id || listing->waiters.empty()) continue;
+    auto probers = listing->waiters.Take(
+        [](const Waiters<Entries>::Waiter& waiter) { return waiter.came_for_probe; });
+    for (auto& waiter : probers) waiter.callback(error);
   }
 }
 

@@ -33,6 +33,8 @@ class Lists {
   void Invalidate(const Store& store, const providers::ChangeSet& changes);
   // The store answers again: retries come now.
   void RetryNow(const Store& store);
+  // The store was probed and is still down: who came for the probe gets `error`.
+  void ProbeFailed(const Store& store, const absl::Status& error);
   // Everybody who waits gets `status`.
   void Shutdown(const absl::Status& status);
 

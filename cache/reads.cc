@@ -30,9 +30,11 @@ void Cache::Impl::Read(const EntryKey& key, ReadCallback callback) {
     case ReadDecision::kAsk:
       break;
   }
-  const StoreGate& gate = record->store.queue->gate();
-  const bool may_be_probe = record->idle() && gate.ProbeDueAt(now);
-  if (gate.broken() && !may_be_probe && record->phase != Record::Phase::kSent) {
+  StoreQueue& queue = *record->store.queue;
+  const StoreGate& gate = queue.gate();
+  if (gate.ProbeDueAt(now)) {
+    queue.ProbeNow();
+  } else if (gate.broken() && record->phase != Record::Phase::kSent) {
     Touch(*record);
     return callback(StoreFailing(record->store.settings.name, gate.last_error()));
   }

@@ -10,6 +10,8 @@ namespace {
 
 // A broken store may ask for any pause; we come back at least this often.
 constexpr Duration kLongestPause = std::chrono::hours(1);
+// Readers may send a probe this long after the last one.
+constexpr Duration kReadersProbe = std::chrono::seconds(5);
 
 double Capacity(const StoreGate::Limits& limits) {
   return std::max(1.0, limits.requests_per_second);
@@ -75,11 +77,17 @@ bool StoreGate::Finished(MonotonicTime now, MonotonicTime started, const absl::S
     paused_until_ = std::max(paused_until_, now + delay);
   }
   if (broken() && (was_probe || !was_broken)) {
+    probe_failed_at_ = now;
     const int probes = failures_in_a_row_ - limits_.breaker_failures + 1;
     probe_at_ = now + std::max(delay, BackoffDelay(std::max(1, probes), limits_.backoff_first,
                                                    limits_.backoff_most, uniform));
   }
   return false;
+}
+
+bool StoreGate::ProbeDueAt(MonotonicTime now) const {
+  return broken() && !probing() && now >= paused_until_ &&
+         now >= std::min(probe_at_, probe_failed_at_ + kReadersProbe);
 }
 
 void StoreGate::ProbeNow(MonotonicTime now) {

@@ -37,15 +37,16 @@ class StoreGate {
 
   // The store failed so often that it is only probed.
   bool broken() const { return failures_in_a_row_ >= limits_.breaker_failures; }
-  // The next request would be the probe.
-  bool ProbeDueAt(MonotonicTime now) const { return broken() && !probing() && now >= probe_at_; }
+  // A reader's request may be the probe now (after ProbeNow). Earlier than the backoff has it where
+  // that is long: whoever reads after an outage must not find it going on for a minute.
+  bool ProbeDueAt(MonotonicTime now) const;
+  bool probing() const { return probe_started_.has_value(); }
   // Somebody insists: the probe is due.
   void ProbeNow(MonotonicTime now);
   const absl::Status& last_error() const { return last_error_; }
   size_t running() const { return running_; }
 
  private:
-  bool probing() const { return probe_started_.has_value(); }
   double TokensAt(MonotonicTime now) const;
 
   const Limits limits_;
@@ -58,6 +59,7 @@ class StoreGate {
   int failures_in_a_row_ = 0;
   MonotonicTime counted_at_ = MonotonicTime::min();
   MonotonicTime probe_at_ = MonotonicTime::min();
+  MonotonicTime probe_failed_at_ = MonotonicTime::min();  // or when the breaker opened
   std::optional<MonotonicTime> probe_started_;
   absl::Status last_error_;
 };

@@ -63,7 +63,10 @@ void StoreQueue::Close() {
   pump_timer_.Cancel();
 }
 
-void StoreQueue::ProbeNow() { gate_.ProbeNow(environment_.Now()); }
+void StoreQueue::ProbeNow() {
+  gate_.ProbeNow(environment_.Now());
+  if (!waiting_.empty()) environment_.Post([this] { Pump(); });
+}
 
 void StoreQueue::Flush() {
   Batch all = std::exchange(collecting_, {});
@@ -134,6 +137,7 @@ void StoreQueue::Answered(Answers answers) {
 
 void StoreQueue::Finished(MonotonicTime started, const absl::Status& status) {
   const bool was_broken = gate_.broken();
+  const bool was_probing = gate_.probing();
   const bool recovered =
       gate_.Finished(environment_.Now(), started, status, environment_.random.Uniform());
   if (!was_broken && gate_.broken()) {
@@ -143,6 +147,7 @@ void StoreQueue::Finished(MonotonicTime started, const absl::Status& status) {
     Log().info("store \"{}\" answers again", name_);
     callbacks_.recovered();
   }
+  if (was_probing && !gate_.probing() && gate_.broken()) callbacks_.probe_failed();
 }
 
 }  // namespace secretfs::cache

@@ -43,6 +43,8 @@ class StoreQueue {
     std::function<void(Answers)> answered;
     // The breaker closed: whoever waits for a retry should come now.
     std::function<void()> recovered;
+    // The store was probed and is still down: whoever came for the probe should give up.
+    std::function<void()> probe_failed;
   };
   // Handed to a task when it may run; goes back with its result.
   struct Ticket {
@@ -65,7 +67,8 @@ class StoreQueue {
   void Close();
 
   const StoreGate& gate() const { return gate_; }
-  // The next request goes out even if the breaker is open, as its probe.
+  // The next request, which may be waiting already, goes out even if the breaker is open, as its
+  // probe.
   void ProbeNow();
 
  private:

@@ -331,6 +331,55 @@ TEST_F(BreakerTest, RefreshInsistsOnAProbe) {
   EXPECT_EQ(Text(Refresh("b")), "two");
 }
 
+class LongOutageTest : public BreakerTest {
+ protected:
+  // A probe has just failed, and the backoff has the next one in half a minute.
+  void SetUp() override {
+    OpenBreaker();
+    Advance(minutes(5));
+    const size_t calls = provider_->fetch_call_count();
+    while (provider_->fetch_call_count() == calls) Advance(milliseconds(100));
+  }
+  // "a" is queued for the next probe, which a failed one of "b" put off.
+  void QueueBehindTheBreaker() {
+    Advance(seconds(6));
+    ASSERT_EQ(Read("b")->status().code(), absl::StatusCode::kUnavailable);
+    Advance(seconds(26));
+    ASSERT_EQ(State(Known("a")), "fetching");
+  }
+};
+
+TEST_F(LongOutageTest, AReaderFindsTheStoreBackWithinSeconds) {
+  provider_->Heal();
+  EXPECT_EQ(Read("b")->status().code(), absl::StatusCode::kUnavailable);
+  Advance(seconds(5));
+  EXPECT_EQ(Text(Read("b")), "two");
+  EXPECT_EQ(Text(Read("a")), "one");
+}
+
+TEST_F(LongOutageTest, ReadersDoNotProbeMoreOftenThanThat) {
+  Advance(seconds(5));
+  const size_t calls = provider_->fetch_call_count();
+  for (int i = 0; i < 40; ++i) {
+    EXPECT_EQ(Read("b")->status().code(), absl::StatusCode::kUnavailable);
+    Advance(milliseconds(100));
+  }
+  EXPECT_EQ(provider_->fetch_call_count(), calls + 1);
+}
+
+TEST_F(LongOutageTest, RefreshReachesAnEntryThatIsQueuedForTheNextProbe) {
+  QueueBehindTheBreaker();
+  provider_->Heal();
+  EXPECT_EQ(Text(Refresh("a")), "one");
+}
+
+TEST_F(LongOutageTest, AReaderBehindAFailedProbeIsToldAtOnce) {
+  QueueBehindTheBreaker();
+  const PendingRead read = Read("b");
+  EXPECT_EQ(read->status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(read->calls, 1);
+}
+
 TEST_F(BreakerTest, AnAnswerIsNoFailureOfTheStore) {
   for (int i = 0; i < 30; ++i) {
     EXPECT_EQ(Read("missing" + std::to_string(i))->status().code(), absl::StatusCode::kNotFound);
