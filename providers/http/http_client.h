@@ -52,8 +52,8 @@ class HttpClient {
   HttpClient& operator=(const HttpClient&) = delete;
 
   // Any answer of the server is a response, whatever its status. Failures: Unavailable (cannot
-  // resolve, connect, TLS handshake, connection cut), DeadlineExceeded, ResourceExhausted (body over
-  // the limit), FailedPrecondition (redirect to another host; TLS certificate not accepted),
+  // resolve, connect, TLS handshake, connection cut), DeadlineExceeded, OutOfRange (answer over the
+  // limit), FailedPrecondition (redirect to another host; TLS certificate not accepted),
   // Cancelled (client destroyed). Messages name the URL without its query.
   asio::awaitable<absl::StatusOr<HttpResponse>> Send(HttpRequest request);
 

@@ -226,12 +226,13 @@ absl::StatusOr<HttpResponse> Transfer::Finish(CURLcode code) {
 }
 
 absl::Status Transfer::FailureOf(CURLcode code) const {
+  // Not ResourceExhausted, which is an outage: the same answer would be fetched again and again.
   if (body_too_large_ || code == CURLE_FILESIZE_EXCEEDED) {
-    return absl::ResourceExhaustedError(
+    return absl::OutOfRangeError(
         Format("the answer is larger than the limit of {} bytes", request_->body_limit));
   }
   if (headers_too_large_) {
-    return absl::ResourceExhaustedError(
+    return absl::OutOfRangeError(
         Format("the answer's headers are larger than the limit of {} bytes", kHeaderLimit));
   }
   return StatusOfCurl(handle_, code,

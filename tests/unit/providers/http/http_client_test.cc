@@ -123,7 +123,7 @@ TEST_F(HttpClientTest, ABodyOverTheLimitIsRefused) {
     HttpRequest request = Get(server.Url());
     request.body_limit = 5000;
     const Result refused = Send(std::move(request));
-    EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted) << refused.status();
+    EXPECT_EQ(refused.status().code(), absl::StatusCode::kOutOfRange) << refused.status();
     EXPECT_TRUE(Contains(MessageOf(refused.status()), "5000")) << refused.status();
     request = Get(server.Url());
     request.body_limit = 5001;
@@ -139,7 +139,7 @@ TEST_F(HttpClientTest, EndlessHeadersAreRefused) {
     for (int i = 0; i < 100; ++i) response.headers.emplace_back("X-Long", std::string(1000, 'x'));
     return response;
   });
-  EXPECT_EQ(Send(Get(server.Url())).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Send(Get(server.Url())).status().code(), absl::StatusCode::kOutOfRange);
 }
 
 TEST_F(HttpClientTest, InterimResponsesAndTrailersAreNotHeadersOfTheAnswer) {
