@@ -73,8 +73,15 @@ struct IdentityOfStore {
                   Describe(config.key.passphrase), config.key.systemd_credential);
   }
   std::string operator()(const VaultStoreConfig& config) const {
-    return Format("vault;{};{};{};{};{};{};{}", config.server, config.path, config.version,
-                  config.name_space, config.tls.client_certificate_file, config.tls.client_key_file,
+    const providers::TlsConfig& tls = config.tls;
+    std::string headers;  // may say who asks, and may be credentials: by hash only
+    for (const auto& [name, value] : config.headers) {
+      headers += Format("{}={:016x},", name, std::hash<std::string>{}(value));
+    }
+    return Format("vault;{};{};{};{};{};{};{};{};{};{:016x};{};{};{}", config.server, config.path,
+                  config.version, config.name_space, tls.client_certificate_file,
+                  tls.client_key_file, tls.server_name, tls.ca_file, tls.ca_directory,
+                  std::hash<std::string>{}(tls.ca_bundle), tls.skip_verify, headers,
                   std::visit(IdentityOfAuth(), config.auth));
   }
 };
@@ -109,8 +116,7 @@ absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(
 }
 
 std::string IdentityOf(const providers::StoreConfig& config) {
-  const std::string description = std::visit(IdentityOfStore(), config.provider);
-  return Format("{:016x}", std::hash<std::string>{}(description));
+  return std::visit(IdentityOfStore(), config.provider);
 }
 
 }  // namespace secretfs::cli

@@ -29,8 +29,8 @@ void MakePathsAbsolute(providers::StoreConfig& config);
 absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(
     const providers::StoreConfig& config, IoThread& io, const Clock& clock);
 
-// Who asks: a digest of where the credentials come from (files, variables, roles, address), never
-// of what is in them. Equal descriptions have equal digests within one process.
+// Who asks, and whom: where the credentials come from (files, variables, roles), the address, TLS
+// and headers; never what is in a credential. Equal within one process for equal stores.
 std::string IdentityOf(const providers::StoreConfig& config);
 
 }  // namespace secretfs::cli

@@ -21,6 +21,14 @@ providers::StoreConfig VaultStore(const std::string& token_file) {
 TEST(StoreFactoryTest, IdentityTellsApartWhoAsks) {
   EXPECT_EQ(IdentityOf(VaultStore("/run/a")), IdentityOf(VaultStore("/run/a")));
   EXPECT_NE(IdentityOf(VaultStore("/run/a")), IdentityOf(VaultStore("/run/b")));
+  // Headers and the checks of the server are part of it, header values only by their hash.
+  providers::StoreConfig tenant = VaultStore("/run/a");
+  std::get<providers::VaultStoreConfig>(tenant.provider).headers["X-Tenant"] = "planted";
+  EXPECT_NE(IdentityOf(tenant), IdentityOf(VaultStore("/run/a")));
+  EXPECT_EQ(IdentityOf(tenant).find("planted"), std::string::npos);
+  providers::StoreConfig server = VaultStore("/run/a");
+  std::get<providers::VaultStoreConfig>(server.provider).tls.server_name = "other";
+  EXPECT_NE(IdentityOf(server), IdentityOf(VaultStore("/run/a")));
   providers::StoreConfig role = VaultStore("/run/a");
   providers::VaultKubernetesAuth kubernetes;
   kubernetes.role = "web";
