@@ -1,8 +1,8 @@
 #pragma once
 
 // One FUSE connection: reads requests from its device, turns each into one call of Operations and
-// the answer into a reply, and sends the kernel notifications. This and the .cc file are the only
-// ones that know libfuse.
+// the answer into a reply, and sends the kernel notifications. fuse_channel.cc and fuse_handlers.cc
+// are the only files that include libfuse.
 //
 // Threads: any number of workers may call Drain at once. Answers may come on any thread, also long
 // after Drain has returned (Operations parked the request). Notifications may be sent from any
@@ -46,8 +46,8 @@
 #include "fs/mount_service.h"
 #include "fs/operations.h"
 
+struct fuse_lowlevel_ops;
 struct fuse_session;
-struct fuse_req;
 struct iovec;
 
 namespace secretfs::fs {
@@ -114,7 +114,10 @@ class FuseChannel : public std::enable_shared_from_this<FuseChannel> {
   std::vector<std::byte> init_request() const;
 
  private:
-  struct Handlers;  // the functions that libfuse calls
+  struct Handlers;  // the functions that libfuse calls; in fuse_handlers.cc
+  static const fuse_lowlevel_ops& HandlerTable();
+  // The request that this thread dispatches: libfuse does not tell its handlers the `unique`.
+  static RequestId CurrentRequest();
   enum class Phase { kDispatching, kParked };
   struct InFlight {
     Phase phase = Phase::kDispatching;

@@ -136,6 +136,12 @@ Child ManifestTree::FindInAtomicRoot(std::string_view name) const {
   for (const auto& [number, view] : views_) {
     if (!view.name.empty() && view.name == name) return Found(view.directories[0]);
   }
+  // A generation that is over. Whoever asks read `..data` before two swaps: he shall read it again,
+  // instead of seeing a gap.
+  const std::string& current = views_.at(current_).name;
+  if (name.size() == current.size() && name.starts_with("..") && name < current) {
+    return {.kind = Child::Kind::kStale, .inode = {}, .slot = nullptr};
+  }
   return {};
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/cleanup/cleanup.h"
 #include "absl/synchronization/mutex.h"
 #include "base/log.h"
 #include "base/status.h"
@@ -95,6 +96,10 @@ class Service final : public MountService {
 
  private:
   using MountPtr = std::shared_ptr<ServedMount>;
+  struct Ended {
+    std::weak_ptr<ServedMount> mount;
+    StopReason reason;
+  };
 
   absl::Status Serve(ServedMount& mount, UniqueFd device);
   MountPtr Find(const std::string& directory);
@@ -102,6 +107,9 @@ class Service final : public MountService {
   MountPtr Take(const ServedMount& mount);
   absl::Status TakeDown(ServedMount& mount, StopReason reason);
   void ReportStopped(std::weak_ptr<ServedMount> mount, StopReason reason);
+  // Takes the mount of `ended` out of the table, and says more exactly why it ended; null if
+  // somebody else took it.
+  MountPtr TakeEnded(Ended& ended);
   void Reap();
 
   cache::Cache& cache_;
@@ -109,15 +117,12 @@ class Service final : public MountService {
   Publisher publisher_;
   std::unique_ptr<ChannelPool> pool_;
 
-  struct Ended {
-    std::weak_ptr<ServedMount> mount;
-    StopReason reason;
-  };
   absl::Mutex mutex_;
   absl::CondVar changed_;  // ended_ or stop_
   // mutex_ protects the following state.
   std::map<std::string, MountPtr> mounts_ ABSL_GUARDED_BY(mutex_);
   std::deque<Ended> ended_ ABSL_GUARDED_BY(mutex_);
+  int mounting_ ABSL_GUARDED_BY(mutex_) = 0;  // calls of Mount under way
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
 
   std::thread reaper_;
@@ -139,6 +144,12 @@ absl::Status Service::Mount(MountOptions options, MountSpec spec,
   mount->publisher = publisher_.NewMount();
   mount->operations = Operations::Make(std::move(spec), cache_, clock_, *mount->publisher);
 
+  const auto count_mounting = [this](int change) {
+    absl::MutexLock lock(&mutex_);
+    mounting_ += change;
+  };
+  count_mounting(+1);
+  const absl::Cleanup no_longer_mounting = [&] { count_mounting(-1); };
   SECRETFS_ASSIGN_OR_RETURN(MountedFuse mounted, MountFuse(options));
   mount->directory = mounted.directory;
   mount->device_number = mounted.device_number;
@@ -157,10 +168,13 @@ absl::Status Service::Mount(MountOptions options, MountSpec spec,
     return channel.status();
   }
   mount->channel = *channel;
+  MountPtr before;
   {
     absl::MutexLock lock(&mutex_);
-    mounts_[mount->directory] = mount;
+    before = std::exchange(mounts_[mount->directory], mount);
   }
+  // Unmounted from outside a moment ago, and the reaper has not come to it.
+  if (before != nullptr) TakeDown(*before, StopReason::kUnmountedByKernel).IgnoreError();
   // From here on the reaper may take the mount down at any moment.
   absl::Status status = pool_->Add(*channel);
   if (status.ok()) status = (*channel)->WaitForInit(kInitTimeout);
@@ -195,6 +209,8 @@ Service::MountPtr Service::Take(const ServedMount& mount) {
   return mounts_.extract(found).mapped();
 }
 
+// After an unmount from outside nothing is left to unmount, and the directory may show a new mount
+// already, even under the same device number.
 absl::Status Service::TakeDown(ServedMount& mount, StopReason reason) {
   // The publisher first: the plan that it is at wants answers.
   mount.publisher->Detach();
@@ -210,7 +226,9 @@ absl::Status Service::TakeDown(ServedMount& mount, StopReason reason) {
   for (const auto& weak : answers) {
     if (const auto answer = weak.lock()) answer->Set(EndedMeanwhile(mount.directory));
   }
-  const absl::Status status = UnmountFuse(mount.directory, mount.device_number);
+  const absl::Status status = reason == StopReason::kUnmountedByKernel
+                                  ? absl::OkStatus()
+                                  : UnmountFuse(mount.directory, mount.device_number);
   if (!status.ok()) Log().warn("{}", MessageOf(status));
   // Closes the device: whoever still has a file open gets ENOTCONN from the kernel from now on.
   pool_->Remove(*mount.channel);
@@ -278,6 +296,22 @@ void Service::ReportStopped(std::weak_ptr<ServedMount> mount, StopReason reason)
   changed_.SignalAll();
 }
 
+Service::MountPtr Service::TakeEnded(Ended& ended) {
+  const MountPtr mount = ended.mount.lock();
+  absl::MutexLock lock(&mutex_);
+  if (mount == nullptr) return nullptr;
+  const auto found = mounts_.find(mount->directory);
+  if (found == mounts_.end() || found->second != mount) return nullptr;
+  // The kernel says the same for umount and for umount -f of a busy mount, after which the mount is
+  // still there. While anything is being mounted, it may be the next one that is seen there.
+  if (ended.reason == StopReason::kUnmountedByKernel && mounting_ == 0 &&
+      IsMounted(mount->directory, mount->device_number)) {
+    ended.reason = StopReason::kConnectionAborted;
+  }
+  mounts_.erase(found);
+  return mount;
+}
+
 void Service::Reap() {
   while (true) {
     Ended ended;
@@ -288,14 +322,8 @@ void Service::Reap() {
       ended = std::move(ended_.front());
       ended_.pop_front();
     }
-    const MountPtr mount = ended.mount.lock();
-    if (mount == nullptr || Take(*mount) == nullptr) continue;
-    // The kernel says the same for umount and for an abort; after an abort the mount is still
-    // there.
-    if (ended.reason == StopReason::kUnmountedByKernel &&
-        IsMounted(mount->directory, mount->device_number)) {
-      ended.reason = StopReason::kConnectionAborted;
-    }
+    const MountPtr mount = TakeEnded(ended);
+    if (mount == nullptr) continue;
     Log().info("the mount on {} ended: {}", mount->directory, StopReasonName(ended.reason));
     TakeDown(*mount, ended.reason).IgnoreError();
   }

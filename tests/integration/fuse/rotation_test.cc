@@ -8,6 +8,7 @@
 #include <atomic>
 #include <thread>
 
+#include "base/text.h"
 #include "tests/integration/fuse/inotify_log.h"
 #include "tests/integration/fuse/service_fixture.h"
 
@@ -154,11 +155,16 @@ void NeverTorn(const std::string& path, const std::function<void(int)>& rotate, 
                int rotations) {
   std::atomic<bool> stop = false;
   std::atomic<int> reads = 0, bad = 0;
+  std::string wrong;  // of the reader until it has ended
   std::thread reader([&] {
     int newest = 0;
     while (!stop) {
-      const int number = NumberOf(ReadAll(path), size);
-      if (number < newest) ++bad;
+      const std::string text = ReadAll(path);
+      const int number = NumberOf(text, size);
+      if (number < newest && ++bad == 1) {
+        wrong = Format("read {} after {}: {} bytes, \"{}\"", number, newest, text.size(),
+                       text.substr(0, 16));
+      }
       newest = std::max(newest, number);
       ++reads;
     }
@@ -167,7 +173,7 @@ void NeverTorn(const std::string& path, const std::function<void(int)>& rotate, 
   for (int i = 1; i <= rotations; ++i) rotate(i);
   stop = true;
   reader.join();
-  EXPECT_EQ(bad, 0);
+  EXPECT_EQ(bad, 0) << wrong;
   EXPECT_GT(reads, rotations / 10);
   EXPECT_EQ(NumberOf(ReadAll(path), size), rotations);
 }
