@@ -84,6 +84,8 @@ class ManifestTree {
   // The kernel has forgotten the directory.
   void OnForgotten(uint64_t view);
 
+  // Whether a newer generation is on its way.
+  bool is_swap_pending() const { return newest_ != current_; }
   uint64_t swaps() const { return swaps_; }
   WallTime root_modified() const { return root_modified_; }
 

@@ -98,6 +98,9 @@ class Service final : public MountService {
   using MountPtr = std::shared_ptr<ServedMount>;
   struct Ended {
     std::weak_ptr<ServedMount> mount;
+    // Unmounted from outside, and its directory mounted again before the reaper came to it: it is
+    // out of the table already.
+    MountPtr replaced;
     StopReason reason;
   };
 
@@ -168,13 +171,15 @@ absl::Status Service::Mount(MountOptions options, MountSpec spec,
     return channel.status();
   }
   mount->channel = *channel;
-  MountPtr before;
   {
     absl::MutexLock lock(&mutex_);
-    before = std::exchange(mounts_[mount->directory], mount);
+    MountPtr before = std::exchange(mounts_[mount->directory], mount);
+    if (before != nullptr) {
+      ended_.push_back(
+          {.mount = {}, .replaced = std::move(before), .reason = StopReason::kUnmountedByKernel});
+      changed_.SignalAll();
+    }
   }
-  // Unmounted from outside a moment ago, and the reaper has not come to it.
-  if (before != nullptr) TakeDown(*before, StopReason::kUnmountedByKernel).IgnoreError();
   // From here on the reaper may take the mount down at any moment.
   absl::Status status = pool_->Add(*channel);
   if (status.ok()) status = (*channel)->WaitForInit(kInitTimeout);
@@ -292,11 +297,12 @@ absl::Status Service::Refresh(const std::string& directory, const std::string& p
 
 void Service::ReportStopped(std::weak_ptr<ServedMount> mount, StopReason reason) {
   absl::MutexLock lock(&mutex_);
-  ended_.push_back({.mount = std::move(mount), .reason = reason});
+  ended_.push_back({.mount = std::move(mount), .replaced = nullptr, .reason = reason});
   changed_.SignalAll();
 }
 
 Service::MountPtr Service::TakeEnded(Ended& ended) {
+  if (ended.replaced != nullptr) return std::move(ended.replaced);
   const MountPtr mount = ended.mount.lock();
   absl::MutexLock lock(&mutex_);
   if (mount == nullptr) return nullptr;

@@ -196,7 +196,10 @@ void OperationsImpl::AfterSwap(const ManifestTree::Swap& swap, bool forced,
   for (const SwapWaiter& waiter : waiters) ReplyError(waiter.id, waiter.reply, ESTALE);
 }
 
+// Only the last of several swaps lets them go: the kernel walks a path again once, and would meet
+// the next pending generation then.
 std::vector<OperationsImpl::SwapWaiter> OperationsImpl::TakeSwapWaiters() {
+  if (manifest_->is_swap_pending()) return {};
   return std::exchange(swap_waiters_, {});
 }
 

@@ -126,6 +126,8 @@ void OperationsImpl::FinishOpen(RequestId id, InodeNumber inode, bool was_curren
   if (fetched.ok()) Apply(std::span(&*fetched, 1), SnapshotSource::kRead);
   {
     absl::MutexLock lock(&mutex_);
+    // An interrupted open must not take the size along that the kernel has not been told.
+    const bool wanted = Unpark(id);
     Inode* found = table_.Find(inode);
     if (found != nullptr) {
       const FileVersion& file = std::get<FileVersion>(found->body);
@@ -134,14 +136,12 @@ void OperationsImpl::FinishOpen(RequestId id, InodeNumber inode, bool was_curren
         outcome = Outcome<OpenedFile>::Fail(StatusToErrno(status));
         // The listing was wrong about it; the next lookup asks the store again.
         if (absl::IsNotFound(status)) DropBrowsedName(file.slot, plan);
-      } else if (file.bytes != nullptr && file.slot->current == inode) {
-        outcome = OpenVersion(*found);
-      } else if (file.bytes != nullptr && !was_current) {
+      } else if (wanted && file.bytes != nullptr && (file.slot->current == inode || !was_current)) {
         outcome = OpenVersion(*found);
       }
       // Otherwise a newer version has taken the name: ESTALE, and the kernel looks it up again.
     }
-    if (!Unpark(id)) outcome.error = -1;
+    if (!wanted) outcome.error = -1;
   }
   Submit(std::move(plan), 0);
   if (outcome.error >= 0) reply(std::move(outcome));

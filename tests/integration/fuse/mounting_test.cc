@@ -83,6 +83,27 @@ TEST_F(MountingTest, OutsideUnmountIsNoticed) {
   EXPECT_EQ(ReadAll(directory_ / "password"), "geheim");
 }
 
+TEST_F(MountingTest, RemountedBeforeTheOutsideUnmountIsNoticed) {
+  provider_->Set("db", "geheim");
+  // Whoever ends the first mount is held up in its callback, so that the second waits.
+  MountDirectory other;
+  absl::Notification busy, go_on;
+  const absl::Status mounted = service_->Mount(
+      {.directory = other.path()}, {.files = {File("password", "db")}}, [&](StopReason) {
+        busy.Notify();
+        go_on.WaitForNotification();
+      });
+  ASSERT_TRUE(mounted.ok()) << mounted;
+  Mount({.files = {File("password", "db")}});
+  EXPECT_EQ(umount(other.path().c_str()), 0);
+  ASSERT_TRUE(busy.WaitForNotificationWithTimeout(kPatience));
+  EXPECT_EQ(umount(directory_.path().c_str()), 0);
+  EXPECT_TRUE(TryMount({.files = {File("password", "db")}}).ok());
+  go_on.Notify();
+  EXPECT_THAT(AwaitStopped(), ElementsAre(StopReason::kUnmountedByKernel));
+  EXPECT_EQ(ReadAll(directory_ / "password"), "geheim");
+}
+
 TEST_F(MountingTest, AbortedConnectionIsNoticedAndTakenAway) {
   provider_->Set("db", "geheim");
   Mount({.files = {File("password", "db")}});

@@ -116,7 +116,7 @@ TEST_F(AtomicLayoutTest, OldGenerationsLoseTheirNameOneSwapLaterAndGoWhenForgott
   ASSERT_EQ(after.stale_names.size(), 1u);
   EXPECT_EQ(after.stale_names[0].name, first);
   EXPECT_EQ(after.stale_names[0].parent, kRootInode);
-  EXPECT_EQ(Lookup(kRootInode, first)->error(), ENOENT);
+  EXPECT_EQ(Lookup(kRootInode, first)->error(), ESTALE);  // read `..data` again
   // Nameless, but readable as long as the kernel knows it.
   EXPECT_EQ(operations_->GetAttributes(first_inode).error, 0);
   const auto tls = Lookup(first_inode, "tls");
@@ -179,6 +179,25 @@ TEST_F(AtomicLayoutTest, AFileThatComesWhileASwapIsPendingWaitsForIt) {
   EXPECT_EQ(Lookup(old_set, "other")->error(), ESTALE);
   EXPECT_EQ(Cat("other"), "unchanged");
   EXPECT_EQ(operations_->parked_requests(), 0u);
+}
+
+// The kernel walks a path again only once: a second ESTALE would reach the reader.
+TEST_F(AtomicLayoutTest, WhoWaitsForASwapIsSentBackAfterTheLastOfSeveral) {
+  MountPair();
+  provider_->Fail("other", absl::NotFoundError("no"), 1);
+  EXPECT_EQ(Cat("other"), Format("errno {}", ENOENT));
+  EXPECT_EQ(Cat("tls/cert.pem"), "cert 1");
+  Advance(seconds(6));
+  RotatePair(2);
+  RotatePair(3);
+  const auto waiting = Lookup(Walk("..data"), "other");
+  ASSERT_TRUE(waiting->parked());
+  CarryOutOne();
+  EXPECT_EQ(operations_->generation(), 1u);
+  EXPECT_TRUE(waiting->parked());
+  while (operations_->generation() < 2) CarryOutOne();
+  EXPECT_EQ(waiting->error(), ESTALE);
+  EXPECT_EQ(Cat("other"), "unchanged");
 }
 
 TEST_F(AtomicLayoutTest, WithdrawalAndReturnAreGenerations) {

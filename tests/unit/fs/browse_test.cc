@@ -57,6 +57,22 @@ TEST_F(BrowseTest, StatDoesNotFetchOpenDoesAndThenTheSizeIsTrue) {
   EXPECT_EQ(provider_->fetch_call_count(), 1u);
 }
 
+TEST_F(BrowseTest, AnInterruptedOpenLeavesTheSizeToTheNext) {
+  provider_->Set("k", "secret");
+  MountRoot();
+  const InodeNumber inode = Walk("k");
+  provider_->Hold();
+  const auto interrupted = Open(inode);
+  operations_->Interrupt(RequestId(last_id_));
+  ASSERT_EQ(interrupted->error(), EINTR);
+  provider_->Release();
+  Poll();
+  const auto opened = Open(inode);
+  ASSERT_EQ(opened->error(), 0);
+  EXPECT_TRUE(opened->value().prefill);  // nobody told the kernel before
+  EXPECT_EQ(provider_->fetch_call_count(), 1u);
+}
+
 TEST_F(BrowseTest, AnOpenedFileFollowsTheStore) {
   provider_->Set("k", "one");
   MountRoot();
