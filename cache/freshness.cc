@@ -6,6 +6,16 @@
 #include "base/status.h"
 
 namespace secretfs::cache {
+namespace {
+
+// Whether the failure is the store's word on the secret or on who asks. Everything else (no
+// connection, but also a certificate that ran out or a damaged file) says nothing about the value.
+bool IsAnswer(const absl::Status& status) {
+  return absl::IsNotFound(status) || absl::IsPermissionDenied(status) ||
+         absl::IsUnauthenticated(status) || absl::IsInvalidArgument(status);
+}
+
+}  // namespace
 
 MonotonicTime SaturatingAdd(MonotonicTime time, Duration duration) {
   if (duration > Duration(0) && time > MonotonicTime::max() - duration) return MonotonicTime::max();
@@ -62,7 +72,8 @@ bool Freshness::store_is_down() const { return !last_error_.ok() && IsTransient(
 
 bool Freshness::UsableAt(MonotonicTime now, const Policy& policy) const {
   const Age age = AgeAt(now, policy);
-  return age == Age::kFresh || age == Age::kStale || (age == Age::kExpired && store_is_down());
+  return age == Age::kFresh || age == Age::kStale ||
+         (age == Age::kExpired && !last_error_.ok() && !IsAnswer(last_error_));
 }
 
 bool Freshness::UsableIfDownAt(MonotonicTime now, const Policy& policy) const {

@@ -16,8 +16,8 @@ struct Policy {
   Duration ttl = std::chrono::seconds(60);
   // After `ttl`, a value may still be served this long while a refresh runs; then it is expired.
   Duration max_stale = std::chrono::minutes(5);
-  // An expired value is still served while the store is down (transient errors), this long after
-  // `ttl` ended; zero: never.
+  // An expired value is still served while the store gives no answer (it is down, its certificate
+  // ran out, its file is damaged), this long after `ttl` ended; zero: never.
   Duration stale_if_error = std::chrono::hours(24);
   // A NotFound or denied answer is remembered this long.
   Duration negative_ttl = std::chrono::seconds(5);

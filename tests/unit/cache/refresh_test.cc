@@ -171,6 +171,26 @@ TEST_F(RefreshTest, AnExpiredValueIsServedWhileTheStoreIsDownUntilStaleIfErrorEn
   EXPECT_EQ(Text(Read("a")), "one");
 }
 
+TEST_F(RefreshTest, AFailureThatIsNoAnswerKeepsAnExpiredValue) {
+  provider_->Set("a", "one");
+  Policy policy = WithTtl(seconds(100));
+  policy.max_stale = seconds(50);
+  policy.stale_if_error = seconds(1000);
+  const Interest interest = Mount("a", policy);
+  Read("a");
+  for (const absl::Status& failure :
+       {absl::FailedPreconditionError("the certificate has expired"),
+        absl::DataLossError("the file is damaged"), absl::OutOfRangeError("too large")}) {
+    provider_->Fail("a", failure, kForever);
+    Advance(seconds(200));
+    EXPECT_EQ(State(Known("a")), "expired") << failure;
+    EXPECT_EQ(Text(Read("a")), "one") << failure;
+    provider_->Heal();
+    Advance(seconds(200));
+    EXPECT_EQ(State(Known("a")), "fresh");
+  }
+}
+
 TEST_F(RefreshTest, StaleIfErrorZeroMeansNever) {
   provider_->Set("a", "one");
   Policy policy = WithTtl(seconds(100));
