@@ -167,7 +167,7 @@ TEST_F(HttpClientTest, ASilentServerIsLeftAtTheDeadline) {
     return response;
   });
   const auto begin = std::chrono::steady_clock::now();
-  const Result result = Send(Get(server.Url(), milliseconds(150)));
+  const Result result = Send(Get(server.Url(), milliseconds(800)));
   EXPECT_EQ(result.status().code(), absl::StatusCode::kDeadlineExceeded) << result.status();
   EXPECT_TRUE(Contains(MessageOf(result.status()), "did not answer in time")) << result.status();
   EXPECT_GE(std::chrono::steady_clock::now() - begin, milliseconds(140));
@@ -189,7 +189,7 @@ TEST_F(HttpClientTest, ABodyThatStallsIsLeftAtTheDeadline) {
     response.raw = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart";
     return response;
   });
-  const Result result = Send(Get(server.Url(), milliseconds(150)));
+  const Result result = Send(Get(server.Url(), milliseconds(800)));
   EXPECT_EQ(result.status().code(), absl::StatusCode::kDeadlineExceeded) << result.status();
   EXPECT_TRUE(Contains(MessageOf(result.status()), "did not arrive completely"));
 }
@@ -210,7 +210,7 @@ TEST_F(HttpClientTest, TheDeadlineHoldsWhileWaitingForAFreeConnection) {
   MakeClient({.tls = {}, .connections_per_host = 1});
   std::future<Result> held = Start(Get(server.Url("/held")));
   ASSERT_TRUE(server.WaitForRequests(1));
-  const Result waiting = Send(Get(server.Url("/waiting"), milliseconds(150)));
+  const Result waiting = Send(Get(server.Url("/waiting"), milliseconds(800)));
   EXPECT_EQ(waiting.status().code(), absl::StatusCode::kDeadlineExceeded) << waiting.status();
   server.Release();
   EXPECT_TRUE(held.get().ok());

@@ -116,11 +116,11 @@ TEST_F(HttpNetworkTest, TheDeadlineHoldsDuringNameResolution) {
   TheSlowName().Hold();
   const auto begin = std::chrono::steady_clock::now();
   const Result result =
-      Send(Get(Format("http://{}:{}/", kSlowName, server.port()), milliseconds(150)));
+      Send(Get(Format("http://{}:{}/", kSlowName, server.port()), seconds(1)));
   EXPECT_EQ(result.status().code(), absl::StatusCode::kDeadlineExceeded) << result.status();
   EXPECT_TRUE(Contains(MessageOf(result.status()), "while connecting")) << result.status();
   EXPECT_TRUE(Send(Get(server.Url())).ok());
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(5));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(8));
 }
 
 TEST_F(HttpNetworkTest, TheClientEndsDuringNameResolution) {
@@ -139,7 +139,7 @@ TEST_F(HttpNetworkTest, TheNextAddressIsTriedWhenOneRefuses) {
     const Result result =
         Send(Get(Format("http://{}:{}/", kTwoAddresses, server.port()), seconds(10)));
     ASSERT_TRUE(result.ok()) << result.status();
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(5));
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(8));
   }
 }
 
