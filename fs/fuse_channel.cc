@@ -73,6 +73,7 @@ absl::StatusOr<std::shared_ptr<FuseChannel>> FuseChannel::Make(UniqueFd device,
   fuse_args parsed = {.argc = 1, .argv = arguments, .allocated = 0};
   channel->session_ =
       fuse_session_new(&parsed, &HandlerTable(), sizeof(fuse_lowlevel_ops), channel.get());
+  fuse_opt_free_args(&parsed);  // libfuse put copies into it
   if (channel->session_ == nullptr) {
     return absl::ResourceExhaustedError(
         "libfuse cannot make another session; it allows about 1,000 mounts in one process");
