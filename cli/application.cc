@@ -106,7 +106,7 @@ int RunCommandLine(int argc, char** argv) {
   try {
     app.parse(std::move(arguments));
   } catch (const CLI::CallForHelp&) {
-    printf("%s", ChosenCommand(app).help().c_str());
+    printf("%s", app.help().c_str());  // of the chosen command, under its full name
     return kExitOk;
   } catch (const CLI::CallForVersion& version) {
     printf("%s\n", version.what());

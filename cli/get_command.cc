@@ -62,7 +62,9 @@ std::string NearMissesInStore(const cache::EntryKey& key, Runtime& runtime) {
   if (!entries.ok()) return "";
   std::vector<std::string> keys;
   for (const providers::ListEntry& entry : *entries) {
-    if (entry.is_secret) keys.push_back(prefix.empty() ? entry.name : prefix + "/" + entry.name);
+    const std::string name = prefix.empty() ? entry.name : prefix + "/" + entry.name;
+    // The secret itself is there when only the version is missing.
+    if (entry.is_secret && name != key.ref.key) keys.push_back(name);
   }
   return k8s::DidYouMean(key.ref.key, std::vector<std::string_view>(keys.begin(), keys.end()));
 }

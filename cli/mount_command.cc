@@ -59,7 +59,7 @@ absl::StatusOr<MountOverrides> OverridesOf(const MountFlags& flags) {
   if (flags.layout == "atomic") overrides.layout = fs::Layout::kAtomic;
   if (!flags.layout.empty() && !overrides.layout.has_value()) {
     return absl::InvalidArgumentError(
-        Format("--layout '{}' does not exist{}; expected flat or atomic", flags.layout,
+        Format("--layout '{}' does not exist; expected flat or atomic{}", flags.layout,
                k8s::DidYouMean(flags.layout, {"flat", "atomic"})));
   }
   return overrides;
@@ -77,6 +77,17 @@ absl::Status CheckTargets(const MountFlags& flags) {
   return absl::OkStatus();
 }
 
+// A reference as `secretfs get` takes it would be mounted as a prefix that nothing is below.
+absl::Status CheckPrefix(const StoreUrl& url, std::string_view text) {
+  if (url.scheme != StoreScheme::kVault || url.path.find_first_of("#?") == std::string::npos) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      Format("'{}' is one value; mount takes vault:MOUNT/PREFIX. One field or version: 'secretfs "
+             "get', or a manifest's files",
+             text));
+}
+
 // What the command line itself says, once it is known to make sense.
 struct ParsedFlags {
   MountOverrides overrides;
@@ -89,6 +100,7 @@ absl::StatusOr<ParsedFlags> Parse(const MountFlags& flags) {
   SECRETFS_ASSIGN_OR_RETURN(parsed.overrides, OverridesOf(flags));
   if (flags.manifests.empty()) {
     SECRETFS_ASSIGN_OR_RETURN(parsed.url, ParseStoreUrl(flags.targets.front()));
+    SECRETFS_RETURN_IF_ERROR(CheckPrefix(parsed.url, flags.targets.front()));
   }
   return parsed;
 }
@@ -121,6 +133,15 @@ absl::StatusOr<ServedMountOptions> Prepare(const MountFlags& flags, const Parsed
   return options;
 }
 
+// CLI11 would call the two positionals "[targets(1x)]".
+class MountFormatter : public CLI::Formatter {
+ public:
+  MountFormatter() { column_width(34); }
+  std::string make_option_usage(const CLI::Option*) const override {
+    return "{STORE_URL | -f MANIFEST} DIR";
+  }
+};
+
 int RunMount(const MountFlags& flags) {
   const Environment environment = ProcessEnvironment();
   const absl::StatusOr<ParsedFlags> parsed = Parse(flags);
@@ -148,6 +169,7 @@ int RunMount(const MountFlags& flags) {
 void AddMountCommand(CLI::App& app, Invocation& invocation) {
   CLI::App* command = app.add_subcommand(
       "mount", "Mount a store or a manifest's files on a directory, until SIGINT or SIGTERM");
+  command->formatter(std::make_shared<MountFormatter>());
   auto flags = std::make_shared<MountFlags>();
   command
       ->add_option("targets", flags->targets,

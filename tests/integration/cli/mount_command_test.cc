@@ -138,6 +138,7 @@ TEST_F(MountCommandTest, WrongUseEndsWithTwo) {
   expect({"mount", "--ttl", "soon", Url(), mount_point()}, "--ttl 'soon'");
   expect({"mount", "--ttl", "0s", Url(), mount_point()}, "--ttl");
   expect({"mount", "--mode", "rw", Url(), mount_point()}, "--mode 'rw'");
+  expect({"mount", "vault:secret/app#password", mount_point()}, "secretfs get");
   expect({"mount", "--layout", "atmic", Url(), mount_point()}, "did you mean 'atomic'");
   expect({"mount", "--log-level", "loud", Url(), mount_point()}, "log level 'loud'");
   expect({"mont", Url(), mount_point()}, "did you mean 'mount'");

@@ -46,6 +46,9 @@ TEST_F(ValuesCommandTest, GetSaysWhatIsMissing) {
   EXPECT_EQ(missing.exit_code, 3);
   EXPECT_EQ(missing.output, "");
   EXPECT_THAT(missing.errors, HasSubstr("did you mean 'db/password'"));
+  const Finished no_version = Secretfs({"get", Url() + "#db/password?version=9"});
+  EXPECT_EQ(no_version.exit_code, 3);
+  EXPECT_THAT(no_version.errors, AllOf(HasSubstr("version 9"), Not(HasSubstr("did you mean"))));
   EXPECT_EQ(Secretfs({"get", "local:/nowhere#a"}).exit_code, 3);
   EXPECT_EQ(Secretfs({"get", Url()}).exit_code, 2);
   EXPECT_EQ(Secretfs({"get"}).exit_code, 2);
