@@ -84,6 +84,12 @@ bool MayBeSecret(const BrowseDirectory& directory, bool structured) {
   return structured && !directory.store_path.empty() && directory.is_secret != Fact::kNo;
 }
 
+// The listing used up the deadline: a second question to the same store would make the reader wait
+// for another one. What is known of the fields already costs no wait.
+bool MayNotWaitAgain(const BrowseDirectory& directory, const std::optional<absl::Status>& listed) {
+  return listed && absl::IsDeadlineExceeded(*listed) && directory.fields == nullptr;
+}
+
 bool IsListDenied(const BrowseDirectory& directory, MonotonicTime now) {
   return directory.list_denied_until && now < *directory.list_denied_until;
 }
@@ -162,7 +168,7 @@ OperationsImpl::BrowseStep OperationsImpl::NextStep(BrowseLookup& request, Publi
     const bool fresh = entry != entries_.end() && entry->second.interested &&
                        directory->fields != nullptr &&
                        StateOf(entry->second) == cache::EntryState::kFresh;
-    if (!request.fields_read && !fresh) {
+    if (!request.fields_read && !fresh && !MayNotWaitAgain(*directory, request.listed)) {
       step.kind = BrowseStep::Kind::kReadFields;
       return step;
     }
@@ -269,7 +275,8 @@ OperationsImpl::BrowseStep OperationsImpl::NextStep(BrowseOpenDirectory& request
     step.force = directory->relist;
     return step;
   }
-  if (!request.fields_read && MayBeSecret(*directory, capabilities_[directory->tree].structured)) {
+  if (!request.fields_read && !MayNotWaitAgain(*directory, request.listed) &&
+      MayBeSecret(*directory, capabilities_[directory->tree].structured)) {
     step.kind = BrowseStep::Kind::kReadFields;
     return step;
   }

@@ -569,6 +569,23 @@ TEST_F(StructuredBrowseTest, ANewSecretBelowAFieldDirectoryAppearsAfterTheTtl) {
   EXPECT_EQ(List(Walk("db")), "password replica.json replica/");
 }
 
+// Names and fields are two questions; a store that does not answer the first is not asked the
+// second.
+TEST_F(StructuredBrowseTest, ADeadStoreCostsOneDeadlineNotTwo) {
+  SetFields("team/db", {{"password", "p"}});
+  MountRoot("team");
+  provider_->FailCalls(absl::UnavailableError("down"), fakes::FakeProvider::kForever);
+  const auto listing = OpenDirectory(kRootInode);
+  const auto lookup = Lookup(kRootInode, "db");
+  EXPECT_TRUE(listing->parked());
+  EXPECT_TRUE(lookup->parked());
+  Advance(seconds(11));
+  ASSERT_FALSE(listing->parked());
+  ASSERT_FALSE(lookup->parked());
+  EXPECT_EQ(listing->error(), ETIMEDOUT);
+  EXPECT_EQ(lookup->error(), ETIMEDOUT);
+}
+
 TEST_F(StructuredBrowseTest, KnownFieldsAreServedWhileTheStoreIsDown) {
   SetFields("db", {{"password", "p"}, {"user", "u"}});
   MountRoot();
