@@ -65,7 +65,7 @@ const std::vector<Door>& Doors() {
   static const std::vector<Door> kDoors{
       {"libfuse",
        {"fuse3/", "fuse_lowlevel.h", "fuse.h", "fuse_"},
-       {"fs/fuse_channel.", "fs/mount.", "fs/publisher."}},
+       {"fs/fuse_channel.", "fs/fuse_handlers.", "fs/mount.", "fs/publisher."}},
       {"spdlog", {"spdlog/"}, {"base/log."}},
       {"yaml-cpp", {"yaml-cpp/"}, {}, true},
       {"nlohmann/json", {"nlohmann/"}, {"providers/secret_json.h"}, true},
