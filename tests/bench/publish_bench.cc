@@ -5,6 +5,7 @@
 // time runs from the rename that puts the new store file in place to the first event on the mount.
 // Prints the percentiles in milliseconds.
 
+#include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
 #include <sys/inotify.h>
@@ -33,6 +34,8 @@ pid_t StartWithInput(char** command, const std::string& input) {
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO);
   posix_spawn_file_actions_addclose(&actions, ends[0]);
+  // Our stdout is for the result alone.
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_addclose(&actions, ends[1]);
   pid_t child = -1;
   if (posix_spawnp(&child, command[0], &actions, nullptr, command, environ) != 0) child = -1;
