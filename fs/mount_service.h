@@ -1,7 +1,8 @@
 #pragma once
 
-// Serves any number of mounts from one process: all /dev/fuse descriptors in one epoll set, a pool of
-// threads as wide as the machine, one publisher thread. This is the door of fs/ for cli/ and k8s/.
+// Serves any number of mounts from one process: all /dev/fuse descriptors in one epoll set, a pool
+// of threads as wide as the machine, one publisher thread. This is the door of fs/ for cli/ and
+// k8s/.
 //
 // Thread-safety: all functions may be called from any thread, except from FUSE worker threads. The
 // cache outlives the service.
@@ -29,7 +30,7 @@ enum class StopReason {
 std::string_view StopReasonName(StopReason reason);
 
 struct MountOptions {
-  std::string directory;  // absolute; exists; its own type is a directory
+  std::string directory;            // absolute; exists; its own type is a directory
   std::string source = "secretfs";  // shown by mount(8)
   bool allow_other = false;
   // The kernel unmounts when the process dies (fusermount3's auto_unmount).
@@ -39,8 +40,8 @@ struct MountOptions {
 class MountService {
  public:
   // Starts the threads. `workers` 0: one per core.
-  static absl::StatusOr<std::unique_ptr<MountService>> Start(cache::Cache& cache, const Clock& clock,
-                                                             int workers = 0);
+  static absl::StatusOr<std::unique_ptr<MountService>> Start(cache::Cache& cache,
+                                                             const Clock& clock, int workers = 0);
   virtual ~MountService() = default;  // stops serving and unmounts everything
 
   // Mounts; when this returns OK, the mount answers. `stopped` (may be null) is called once, from a

@@ -1,9 +1,9 @@
 #pragma once
 
 // One HTTP client for all providers: libcurl's multi interface driven by Asio on the I/O thread.
-// Connections are kept and reused per host; HTTP/2 where the server has it; the proxy comes from the
-// environment as curl reads it. Redirects are never followed across hosts (they are an error that
-// names both). Response bodies go to locked memory and are bounded.
+// Connections are kept and reused per host; HTTP/2 where the server has it; the proxy comes from
+// the environment as curl reads it. Redirects are never followed across hosts (they are an error
+// that names both). Response bodies go to locked memory and are bounded.
 //
 // Makes one attempt a call: no retries here. Thread-safety: I/O thread only.
 

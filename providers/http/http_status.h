@@ -2,8 +2,8 @@
 
 // Where HTTP status codes become canonical codes, once for all providers: 400 InvalidArgument,
 // 401 Unauthenticated, 403 PermissionDenied, 404 NotFound, 408/504 DeadlineExceeded, 409/412
-// Aborted, 429 ResourceExhausted, 5xx Unavailable; Retry-After (RFC 9110 section 10.2.3, seconds or a
-// date) is attached to the status.
+// Aborted, 429 ResourceExhausted, 5xx Unavailable; Retry-After (RFC 9110 section 10.2.3, seconds or
+// a date) is attached to the status.
 
 #include <string_view>
 

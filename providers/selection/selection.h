@@ -26,8 +26,8 @@ struct Selection {
 };
 
 // NotFound when the property does not exist (naming it, and up to five of the names that do);
-// InvalidArgument when the value is not JSON but a property is wanted, or cannot be decoded. Content
-// is never quoted.
+// InvalidArgument when the value is not JSON but a property is wanted, or cannot be decoded.
+// Content is never quoted.
 absl::StatusOr<SecretBytes> Select(const Secret& secret, const Selection& selection);
 
 }  // namespace secretfs::providers

@@ -115,8 +115,7 @@ TEST_F(HttpNetworkTest, TheDeadlineHoldsDuringNameResolution) {
   HttpTestServer server([](const auto&) { return Answer("x"); });
   TheSlowName().Hold();
   const auto begin = std::chrono::steady_clock::now();
-  const Result result =
-      Send(Get(Format("http://{}:{}/", kSlowName, server.port()), seconds(1)));
+  const Result result = Send(Get(Format("http://{}:{}/", kSlowName, server.port()), seconds(1)));
   EXPECT_EQ(result.status().code(), absl::StatusCode::kDeadlineExceeded) << result.status();
   EXPECT_TRUE(Contains(MessageOf(result.status()), "while connecting")) << result.status();
   EXPECT_TRUE(Send(Get(server.Url())).ok());
