@@ -13,6 +13,8 @@ namespace {
 constexpr int kRotations = 10;
 constexpr std::chrono::seconds kPatience(10);
 
+std::string Config(int i) { return "key: value-" + std::to_string(i) + "\n"; }
+
 class WatchersTest : public MountedBinaryTest {
  protected:
   void SetUp() override {
@@ -37,10 +39,23 @@ class WatchersTest : public MountedBinaryTest {
                          "\n    key: " + file + "\n");
   }
 
+  // Mounts with `arguments`; viper reads the file at its start and hears of each rotation after it.
+  void ExpectViperReloads(std::vector<std::string> arguments) {
+    Put("config.yaml", Config(0));
+    Mount(std::move(arguments));
+    ChildProcess watcher(Go({"viper", mount_point() / "config.yaml", "key"}),
+                         {.keep_input_open = true});
+    ASSERT_TRUE(watcher.WaitForLine("ready value-0", kPatience)) << watcher.errors();
+    for (int i = 1; i <= kRotations; ++i) {
+      Put("config.yaml", Config(i));
+      ASSERT_TRUE(watcher.WaitForLine("changed value-" + std::to_string(i), kPatience))
+          << "rotation " << i << "\n"
+          << watcher.output();
+    }
+  }
+
   std::filesystem::path programs_;
 };
-
-std::string Config(int i) { return "key: value-" + std::to_string(i) + "\n"; }
 
 TEST_F(WatchersTest, FsnotifyOnADirectoryHearsEveryRotation) {
   Put("config.yaml", Config(0));
@@ -84,31 +99,11 @@ TEST_F(WatchersTest, FsnotifyOnAnAtomicMountHearsTheSwapOfData) {
 }
 
 TEST_F(WatchersTest, ViperReloadsOnEveryRotationOfAnAtomicMount) {
-  Put("config.yaml", Config(0));
-  Mount({"-f", AtomicManifest("config.yaml")});
-  ChildProcess watcher(Go({"viper", mount_point() / "config.yaml", "key"}),
-                       {.keep_input_open = true});
-  ASSERT_TRUE(watcher.WaitForLine("ready value-0", kPatience)) << watcher.errors();
-  for (int i = 1; i <= kRotations; ++i) {
-    Put("config.yaml", Config(i));
-    ASSERT_TRUE(watcher.WaitForLine("changed value-" + std::to_string(i), kPatience))
-        << "rotation " << i << "\n"
-        << watcher.output();
-  }
+  ExpectViperReloads({"-f", AtomicManifest("config.yaml")});
 }
 
 TEST_F(WatchersTest, ViperReloadsOnEveryRotationOfAFlatMount) {
-  Put("config.yaml", Config(0));
-  Mount({"local:" + store().string()});
-  ChildProcess watcher(Go({"viper", mount_point() / "config.yaml", "key"}),
-                       {.keep_input_open = true});
-  ASSERT_TRUE(watcher.WaitForLine("ready value-0", kPatience)) << watcher.errors();
-  for (int i = 1; i <= kRotations; ++i) {
-    Put("config.yaml", Config(i));
-    ASSERT_TRUE(watcher.WaitForLine("changed value-" + std::to_string(i), kPatience))
-        << "rotation " << i << "\n"
-        << watcher.output();
-  }
+  ExpectViperReloads({"local:" + store().string()});
 }
 
 TEST_F(WatchersTest, PythonWatchdogHearsEveryRotation) {
