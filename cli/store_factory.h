@@ -1,7 +1,7 @@
 #pragma once
 
-// The only place that names concrete providers: turns a store's description into a Provider, and
-// says which identity asks. Free functions without state.
+// The only door to concrete providers: turns a store's description into a Provider, and says which
+// identity asks. What is of one kind of store stands in cli/stores/. Free functions without state.
 
 #include <memory>
 #include <string>

@@ -7,7 +7,6 @@
 
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "k8s/manifest/field_reader.h"
@@ -16,7 +15,7 @@
 
 namespace secretfs::k8s {
 
-using ProviderConfig = std::variant<providers::LocalStoreConfig, providers::VaultStoreConfig>;
+using providers::ProviderConfig;
 
 // What the block may refer to.
 struct StoreContext {

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "providers/store_config.h"
+#include "providers/tls_config.h"
 
 namespace secretfs::providers {
 

@@ -18,7 +18,7 @@
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/secret_bytes.h"
-#include "providers/store_config.h"
+#include "providers/tls_config.h"
 
 namespace secretfs::providers {
 

@@ -8,7 +8,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "providers/vault/authenticator.h"
-#include "providers/vault/credential.h"
+#include "providers/auth/credential.h"
 #include "providers/vault/vault_response.h"
 
 namespace secretfs::providers::vault {

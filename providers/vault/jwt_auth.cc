@@ -6,7 +6,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "providers/vault/authenticator.h"
-#include "providers/vault/credential.h"
+#include "providers/auth/credential.h"
 
 namespace secretfs::providers::vault {
 namespace {

@@ -16,7 +16,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/clock.h"
-#include "providers/vault/shared_task.h"
+#include "providers/auth/shared_task.h"
 #include "providers/vault/vault_client.h"
 #include "providers/vault/vault_key.h"
 

@@ -21,7 +21,7 @@
 #include "base/clock.h"
 #include "base/scheduler.h"
 #include "providers/vault/authenticator.h"
-#include "providers/vault/shared_task.h"
+#include "providers/auth/shared_task.h"
 #include "providers/vault/vault_client.h"
 
 namespace secretfs::providers::vault {

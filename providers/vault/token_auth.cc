@@ -4,7 +4,7 @@
 
 #include "base/status.h"
 #include "providers/vault/authenticator.h"
-#include "providers/vault/credential.h"
+#include "providers/auth/credential.h"
 
 namespace secretfs::providers::vault {
 namespace {

@@ -18,7 +18,7 @@
 #include "absl/status/status.h"
 #include "base/clock.h"
 
-namespace secretfs::providers::vault {
+namespace secretfs::providers {
 
 class SharedTask {
  public:
@@ -49,4 +49,4 @@ class SharedTask {
   std::shared_ptr<Attempt> attempt_;
 };
 
-}  // namespace secretfs::providers::vault
+}  // namespace secretfs::providers

@@ -1,4 +1,4 @@
-#include "providers/vault/shared_task.h"
+#include "providers/auth/shared_task.h"
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
@@ -9,7 +9,7 @@
 
 #include "base/text.h"
 
-namespace secretfs::providers::vault {
+namespace secretfs::providers {
 namespace {
 
 // Stands in the list of those who wait for as long as it lives.
@@ -68,4 +68,4 @@ asio::awaitable<void> SharedTask::Drive(std::shared_ptr<void> owner,
   owner.reset();
 }
 
-}  // namespace secretfs::providers::vault
+}  // namespace secretfs::providers

@@ -1,4 +1,4 @@
-#include "providers/vault/credential.h"
+#include "providers/auth/credential.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 #include <fstream>
 #include <string>
 
-namespace secretfs::providers::vault {
+namespace secretfs::providers {
 namespace {
 
 using ::testing::HasSubstr;
@@ -106,4 +106,4 @@ TEST_F(CredentialTest, EnvironmentAndInlineValues) {
 }
 
 }  // namespace
-}  // namespace secretfs::providers::vault
+}  // namespace secretfs::providers

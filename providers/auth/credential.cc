@@ -1,4 +1,4 @@
-#include "providers/vault/credential.h"
+#include "providers/auth/credential.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "base/unique_fd.h"
 
-namespace secretfs::providers::vault {
+namespace secretfs::providers {
 namespace {
 
 // Tokens are tens of bytes, JWTs a few KiB: a larger file is a mistake (or a device without end).
@@ -111,4 +111,4 @@ absl::StatusOr<SecretBytes> Credential::ReadFile() {
   return Trimmed(whole.ExposeAsText());
 }
 
-}  // namespace secretfs::providers::vault
+}  // namespace secretfs::providers

@@ -15,9 +15,9 @@
 
 #include "absl/status/statusor.h"
 #include "base/secret_bytes.h"
-#include "providers/store_config.h"
+#include "providers/credential_source.h"
 
-namespace secretfs::providers::vault {
+namespace secretfs::providers {
 
 class Credential {
  public:
@@ -54,4 +54,4 @@ class Credential {
   std::optional<FileState> read_state_;
 };
 
-}  // namespace secretfs::providers::vault
+}  // namespace secretfs::providers

@@ -1,0 +1,30 @@
+#include "cli/stores/local_store.h"
+
+#include "base/text.h"
+#include "cli/environment.h"
+#include "cli/stores/store_description.h"
+#include "providers/local/local_provider.h"
+
+namespace secretfs::cli {
+
+using providers::LocalStoreConfig;
+
+void MakePathsAbsolute(LocalStoreConfig& config) {
+  config.path = AbsolutePath(config.path);
+  config.key.key_file = AbsolutePath(config.key.key_file);
+  MakePathsAbsolute(config.key.passphrase);
+}
+
+std::string IdentityOf(const LocalStoreConfig& config) {
+  return Format("local;{};{};{};{}", config.path, config.key.key_file,
+                Describe(config.key.passphrase), config.key.systemd_credential);
+}
+
+absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(const LocalStoreConfig& config,
+                                                                  IoThread& io,
+                                                                  const Clock& clock) {
+  return std::shared_ptr<providers::Provider>(
+      providers::MakeLocalProvider(config, io.context(), clock));
+}
+
+}  // namespace secretfs::cli

@@ -1,0 +1,22 @@
+#pragma once
+
+// How the command line handles the description of a local store. Free functions without state;
+// cli/store_factory.h says what each promises.
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/io_thread.h"
+#include "providers/local/local_config.h"
+#include "providers/provider.h"
+
+namespace secretfs::cli {
+
+void MakePathsAbsolute(providers::LocalStoreConfig& config);
+std::string IdentityOf(const providers::LocalStoreConfig& config);
+absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(
+    const providers::LocalStoreConfig& config, IoThread& io, const Clock& clock);
+
+}  // namespace secretfs::cli

@@ -1,0 +1,21 @@
+#pragma once
+
+// What the files of this folder, one a kind of store, share: making a store's paths absolute and
+// saying who asks, in words that tell identities apart and hold no credential. Free functions
+// without state.
+
+#include <string>
+
+#include "providers/credential_source.h"
+#include "providers/tls_config.h"
+
+namespace secretfs::cli {
+
+void MakePathsAbsolute(providers::CredentialSource& source);
+void MakePathsAbsolute(providers::TlsConfig& tls);
+
+// Where the credential comes from. An inline value is told apart by its object, not by its content.
+std::string Describe(const providers::CredentialSource& source);
+std::string Describe(const providers::TlsConfig& tls);
+
+}  // namespace secretfs::cli

@@ -1,0 +1,22 @@
+#pragma once
+
+// How the command line handles the description of a Vault store. Free functions without state;
+// cli/store_factory.h says what each promises.
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/io_thread.h"
+#include "providers/provider.h"
+#include "providers/vault/vault_config.h"
+
+namespace secretfs::cli {
+
+void MakePathsAbsolute(providers::VaultStoreConfig& config);
+std::string IdentityOf(const providers::VaultStoreConfig& config);
+absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(
+    const providers::VaultStoreConfig& config, IoThread& io, const Clock& clock);
+
+}  // namespace secretfs::cli
