@@ -42,6 +42,9 @@ struct HttpClientOptions {
   TlsConfig tls;
   size_t connections_per_host = 32;
   std::string user_agent = "secretfs/" SECRETFS_VERSION;
+  // False for servers that only this machine can reach (instance metadata, credential agents),
+  // whatever proxy the environment names.
+  bool use_proxy = true;
 };
 
 class HttpClient {

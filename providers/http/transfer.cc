@@ -67,6 +67,7 @@ Transfer::Transfer(const HttpClientOptions& options, CURLSH* share)
   Set(CURLOPT_HTTP_CONTENT_DECODING, 0L);
   Set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   Set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
+  if (!options.use_proxy) Set(CURLOPT_NOPROXY, "*");
   Set(CURLOPT_TCP_NODELAY, 1L);
   Set(CURLOPT_TCP_KEEPALIVE, 1L);
   Set(CURLOPT_TCP_KEEPIDLE, 30L);
