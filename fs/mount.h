@@ -14,7 +14,7 @@
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
 #include "fs/fusermount.h"
-#include "fs/mount_service.h"
+#include "fs/mount_options.h"
 
 namespace secretfs::fs {
 

@@ -14,6 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "cache/cache.h"
+#include "fs/mount_options.h"
 #include "fs/mount_spec.h"
 #include "fs/mount_status.h"
 
@@ -28,14 +29,6 @@ enum class StopReason {
   kInitRefused,        // the kernel's FUSE version or flags cannot be served
 };
 std::string_view StopReasonName(StopReason reason);
-
-struct MountOptions {
-  std::string directory;            // absolute; exists; its own type is a directory
-  std::string source = "secretfs";  // shown by mount(8)
-  bool allow_other = false;
-  // The kernel unmounts when the process dies (fusermount3's auto_unmount).
-  bool auto_unmount = false;
-};
 
 class MountService {
  public:

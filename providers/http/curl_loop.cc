@@ -69,6 +69,20 @@ void CurlLoop::Add(CURL* handle, MonotonicTime deadline) {
   ArmTimer();
 }
 
+void CurlLoop::SetDeadline(CURL* handle, MonotonicTime deadline) {
+  const auto it = active_.find(handle);
+  if (it == active_.end() || it->second == deadline) return;
+  deadlines_.erase({it->second, handle});
+  it->second = deadline;
+  if (deadline != MonotonicTime::max()) deadlines_.emplace(deadline, handle);
+}
+
+void CurlLoop::Resume(CURL* handle) {
+  if (!active_.contains(handle)) return;
+  curl_easy_pause(handle, CURLPAUSE_CONT);
+  ArmTimer();
+}
+
 void CurlLoop::Remove(CURL* handle) {
   if (active_.contains(handle)) {
     Forget(handle);

@@ -41,6 +41,11 @@ class CurlLoop : public std::enable_shared_from_this<CurlLoop> {
   // Starts the transfer; what can be sent at once is sent before this returns. Past `deadline` it
   // finishes with CURLE_OPERATION_TIMEDOUT. `handle` stays the caller's.
   void Add(CURL* handle, MonotonicTime deadline);
+  // Replaces the deadline of a transfer that was added and is not finished. May be called from
+  // curl's callbacks; the caller of curl arms the timer.
+  void SetDeadline(CURL* handle, MonotonicTime deadline);
+  // Goes on with a transfer whose write function paused it. Not from curl's callbacks.
+  void Resume(CURL* handle);
   // Stops the transfer; Finished will not be called for it. Unknown handles are ignored.
   void Remove(CURL* handle);
   // Closes every connection. REQUIRES: all handles were removed and cleaned up. Idempotent.

@@ -5,14 +5,9 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <asio/any_io_executor.hpp>
 #include <asio/associated_cancellation_slot.hpp>
-#include <asio/associated_executor.hpp>
 #include <asio/async_result.hpp>
 #include <asio/cancellation_state.hpp>
-#include <asio/dispatch.hpp>
-#include <asio/executor_work_guard.hpp>
-#include <asio/post.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
 #include <mutex>
@@ -23,8 +18,10 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "providers/http/curl_loop.h"
+#include "providers/http/stream_body.h"
 #include "providers/http/transfer.h"
 #include "providers/http/url.h"
+#include "providers/http/waiter.h"
 
 namespace secretfs::providers {
 namespace {
@@ -48,27 +45,6 @@ void BlockBrokenPipeSignal() {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   blocked = true;
 }
-
-// The parked coroutine of one exchange, whatever Asio's type for it is.
-class Waiter {
- public:
-  virtual ~Waiter() = default;
-  virtual void ResumeNow() = 0;    // on this stack, if this is its thread
-  virtual void ResumeLater() = 0;  // from the context's queue
-};
-
-template <typename Handler>
-class WaiterFor final : public Waiter {
- public:
-  explicit WaiterFor(Handler handler)
-      : handler_(std::move(handler)), work_(asio::get_associated_executor(handler_)) {}
-  void ResumeNow() override { asio::dispatch(work_.get_executor(), std::move(handler_)); }
-  void ResumeLater() override { asio::post(work_.get_executor(), std::move(handler_)); }
-
- private:
-  Handler handler_;
-  asio::executor_work_guard<asio::associated_executor_t<Handler>> work_;
-};
 
 bool IsRedirect(const HttpResponse& response) {
   return (response.status == 301 || response.status == 302 || response.status == 303 ||
@@ -115,14 +91,18 @@ class HttpClient::Impl {
 
   static asio::awaitable<absl::StatusOr<HttpResponse>> Run(std::shared_ptr<Impl> self,
                                                            HttpRequest request);
+  static asio::awaitable<absl::StatusOr<std::unique_ptr<HttpStream>>> RunStream(
+      std::shared_ptr<Impl> self, HttpRequest request, HttpStreamOptions options);
   void Close();
 
  private:
-  // One exchange under way.
+  // One exchange under way: either a coroutine waits for the whole result, or a stream takes what
+  // comes.
   struct Exchange {
     std::unique_ptr<Transfer> transfer;
-    absl::StatusOr<HttpResponse>* result;  // in the coroutine's frame
+    absl::StatusOr<HttpResponse>* result = nullptr;  // in the coroutine's frame
     std::unique_ptr<Waiter> waiter;
+    std::shared_ptr<StreamBody> stream;
   };
 
   // Runs `request` and puts what came of it into `result`; both stay where they are meanwhile.
@@ -130,7 +110,8 @@ class HttpClient::Impl {
                                        absl::StatusOr<HttpResponse>* result);
   template <typename Handler>
   void Begin(Handler handler, const HttpRequest& request, absl::StatusOr<HttpResponse>& result);
-  absl::StatusOr<CURL*> Start(const HttpRequest& request);
+  absl::StatusOr<CURL*> Start(const HttpRequest& request, BodySink* sink);
+  void Connect(StreamBody& stream, CURL* handle, uint64_t number);
   void Finished(CURL* handle, CURLcode code);
   void Cancel(CURL* handle, uint64_t number);
   void Recycle(std::unique_ptr<Transfer> transfer);
@@ -171,8 +152,13 @@ void HttpClient::Impl::Close() {
   auto active = std::exchange(active_, {});
   for (auto& [handle, entry] : active) {
     loop_->Remove(handle);
-    *entry.exchange.result = absl::CancelledError("the HTTP client was closed");
-    entry.exchange.waiter->ResumeLater();
+    const absl::Status status = absl::CancelledError("the HTTP client was closed");
+    if (entry.exchange.stream != nullptr) {
+      entry.exchange.stream->End(status);
+    } else {
+      *entry.exchange.result = status;
+      entry.exchange.waiter->ResumeLater();
+    }
   }
   active.clear();
   idle_.clear();
@@ -213,10 +199,62 @@ asio::awaitable<void> HttpClient::Impl::Perform(std::shared_ptr<Impl> self,
       asio::use_awaitable);
 }
 
+asio::awaitable<absl::StatusOr<std::unique_ptr<HttpStream>>> HttpClient::Impl::RunStream(
+    std::shared_ptr<Impl> self, HttpRequest request, HttpStreamOptions options) {
+  const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+  if (state.cancelled() != asio::cancellation_type::none) {
+    co_return InFront(absl::CancelledError("cancelled"), request);
+  }
+  const auto body = std::make_shared<StreamBody>(std::move(request), options);
+  const absl::StatusOr<CURL*> started = self->Start(body->request(), body.get());
+  if (!started.ok()) co_return InFront(started.status(), body->request());
+  Active& active = self->active_.at(*started);
+  active.exchange.stream = body;
+  self->Connect(*body, *started, active.number);
+  // From here on, leaving this coroutine ends the request.
+  auto stream = std::make_unique<HttpStream>(
+      body, [weak = std::weak_ptr(self), handle = *started, number = active.number] {
+        const std::shared_ptr<Impl> client = weak.lock();
+        if (client != nullptr) client->Cancel(handle, number);
+      });
+  const absl::Status head = co_await StreamBody::Head(body);
+  if (!head.ok()) co_return InFront(head, body->request());
+  co_return stream;
+}
+
+// The hooks are called only while the stream's transfer is in the loop, or find it gone there.
+void HttpClient::Impl::Connect(StreamBody& stream, CURL* handle, uint64_t number) {
+  const std::weak_ptr<CurlLoop> weak = loop_;
+  const Duration idle_limit = std::min(stream.options().idle_limit, kLongestWait);
+  const auto set_deadline = [this, weak, handle, number](MonotonicTime deadline) {
+    const std::shared_ptr<CurlLoop> loop = weak.lock();
+    if (loop == nullptr) return;
+    const auto it = active_.find(handle);
+    if (it != active_.end() && it->second.number == number) loop->SetDeadline(handle, deadline);
+  };
+  stream.set_hooks({
+      .active =
+          [set_deadline, idle_limit] {
+            set_deadline(MonotonicTime(std::chrono::steady_clock::now()) + idle_limit);
+          },
+      // It is not the server that is silent.
+      .paused = [set_deadline] { set_deadline(MonotonicTime::max()); },
+      .resume =
+          [this, weak, set_deadline, idle_limit, handle, number] {
+            const std::shared_ptr<CurlLoop> loop = weak.lock();
+            if (loop == nullptr) return;
+            const auto it = active_.find(handle);
+            if (it == active_.end() || it->second.number != number) return;
+            set_deadline(MonotonicTime(std::chrono::steady_clock::now()) + idle_limit);
+            loop->Resume(handle);
+          },
+  });
+}
+
 template <typename Handler>
 void HttpClient::Impl::Begin(Handler handler, const HttpRequest& request,
                              absl::StatusOr<HttpResponse>& result) {
-  const absl::StatusOr<CURL*> started = Start(request);
+  const absl::StatusOr<CURL*> started = Start(request, nullptr);
   if (!started.ok()) {
     result = started.status();
     WaiterFor<Handler>(std::move(handler)).ResumeLater();
@@ -235,7 +273,7 @@ void HttpClient::Impl::Begin(Handler handler, const HttpRequest& request,
 
 // The transfer is in `active_` when this returns OK; it cannot finish before the caller returns to
 // the context.
-absl::StatusOr<CURL*> HttpClient::Impl::Start(const HttpRequest& request) {
+absl::StatusOr<CURL*> HttpClient::Impl::Start(const HttpRequest& request, BodySink* sink) {
   if (closed_) return absl::CancelledError("the HTTP client was closed");
   BlockBrokenPipeSignal();
   const bool bounded = request.deadline != MonotonicTime::max();
@@ -252,13 +290,13 @@ absl::StatusOr<CURL*> HttpClient::Impl::Start(const HttpRequest& request) {
     transfer = std::move(idle_.back());
     idle_.pop_back();
   }
-  const absl::Status prepared = transfer->Prepare(request, left);
+  const absl::Status prepared = transfer->Prepare(request, left, sink);
   if (!prepared.ok()) {
     Recycle(std::move(transfer));
     return prepared;
   }
   CURL* const handle = transfer->handle();
-  active_.emplace(handle, Active{next_number_++, {std::move(transfer), nullptr, nullptr}});
+  active_.emplace(handle, Active{next_number_++, {std::move(transfer), nullptr, nullptr, nullptr}});
   // The injected clock says how much time is left; the loop measures it in real time.
   loop_->Add(handle, bounded ? MonotonicTime(std::chrono::steady_clock::now()) + left
                              : MonotonicTime::max());
@@ -268,9 +306,18 @@ absl::StatusOr<CURL*> HttpClient::Impl::Start(const HttpRequest& request) {
 void HttpClient::Impl::Finished(CURL* handle, CURLcode code) {
   auto node = active_.extract(handle);
   Exchange exchange = std::move(node.mapped().exchange);
-  *exchange.result = exchange.transfer->Finish(code);
+  absl::StatusOr<HttpResponse> result = exchange.transfer->Finish(code);
   Recycle(std::move(exchange.transfer));
-  exchange.waiter->ResumeNow();  // may end this object
+  if (exchange.stream == nullptr) {
+    *exchange.result = std::move(result);
+    exchange.waiter->ResumeNow();  // may end this object
+  } else if (code == CURLE_OPERATION_TIMEDOUT && exchange.stream->has_head()) {
+    exchange.stream->End(absl::DeadlineExceededError(
+        Format("the server has sent nothing for {} ms",
+               exchange.stream->options().idle_limit / std::chrono::milliseconds(1))));
+  } else {
+    exchange.stream->End(result.status());
+  }
 }
 
 void HttpClient::Impl::Cancel(CURL* handle, uint64_t number) {
@@ -279,8 +326,12 @@ void HttpClient::Impl::Cancel(CURL* handle, uint64_t number) {
   Exchange exchange = std::move(it->second.exchange);
   active_.erase(it);
   loop_->Remove(handle);
-  *exchange.result = absl::CancelledError("cancelled");
   Recycle(std::move(exchange.transfer));
+  if (exchange.stream != nullptr) {
+    exchange.stream->End(absl::CancelledError("the stream was dropped"));
+    return;
+  }
+  *exchange.result = absl::CancelledError("cancelled");
   exchange.waiter->ResumeLater();
 }
 
@@ -296,6 +347,11 @@ HttpClient::~HttpClient() { impl_->Close(); }
 
 asio::awaitable<absl::StatusOr<HttpResponse>> HttpClient::Send(HttpRequest request) {
   return Impl::Run(impl_, std::move(request));
+}
+
+asio::awaitable<absl::StatusOr<std::unique_ptr<HttpStream>>> HttpClient::Stream(
+    HttpRequest request, HttpStreamOptions options) {
+  return Impl::RunStream(impl_, std::move(request), options);
 }
 
 }  // namespace secretfs::providers

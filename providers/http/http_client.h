@@ -5,6 +5,8 @@
 // the environment as curl reads it. Redirects are never followed across hosts (they are an error
 // that names both). Response bodies go to locked memory and are bounded.
 //
+// Send keeps a whole answer; Stream hands it out piece by piece (http_stream.h).
+//
 // Makes one attempt a call: no retries here. Thread-safety: I/O thread only.
 
 #include <asio/awaitable.hpp>
@@ -18,6 +20,7 @@
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/secret_bytes.h"
+#include "providers/http/http_stream.h"
 #include "providers/tls_config.h"
 
 namespace secretfs::providers {
@@ -59,6 +62,12 @@ class HttpClient {
   // limit), FailedPrecondition (redirect to another host; TLS certificate not accepted),
   // Cancelled (client destroyed). Messages name the URL without its query.
   asio::awaitable<absl::StatusOr<HttpResponse>> Send(HttpRequest request);
+
+  // Returns when the answer's head is there, whatever its status; the request's deadline is for
+  // that, and its body_limit does not count. Redirects are not followed: they are answers. Failures
+  // as Send's.
+  asio::awaitable<absl::StatusOr<std::unique_ptr<HttpStream>>> Stream(HttpRequest request,
+                                                                      HttpStreamOptions options);
 
  private:
   class Impl;

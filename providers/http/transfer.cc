@@ -113,12 +113,13 @@ void Transfer::SetTls(const TlsConfig& tls) {
   }
 }
 
-absl::Status Transfer::Prepare(const HttpRequest& request, Duration time_left) {
+absl::Status Transfer::Prepare(const HttpRequest& request, Duration time_left, BodySink* sink) {
   if (setup_ != CURLE_OK) {
     return absl::InternalError(
         Format("libcurl refuses one of our options: {}", curl_easy_strerror(setup_)));
   }
   request_ = &request;
+  sink_ = sink;
   // With HTTP/2, requests that start together share the first connection instead of opening many.
   // Not without TLS: there curl would not know until the first answer, and wait for that.
   Set(CURLOPT_PIPEWAIT, request.url.starts_with("https:") ? 1L : 0L);
@@ -130,7 +131,7 @@ absl::Status Transfer::Prepare(const HttpRequest& request, Duration time_left) {
   Set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(std::min(left, kConnectLimit).count()));
   // Lets curl refuse a body whose announced size is too large before it is sent. (0 is no limit.)
   const auto limit = static_cast<curl_off_t>(request.body_limit);
-  Set(CURLOPT_MAXFILESIZE_LARGE, std::max(limit, curl_off_t{1}));
+  Set(CURLOPT_MAXFILESIZE_LARGE, sink != nullptr ? curl_off_t{0} : std::max(limit, curl_off_t{1}));
   body_ = SecretBuilder(request.body_limit);
   return absl::OkStatus();
 }
@@ -242,6 +243,7 @@ absl::Status Transfer::FailureOf(CURLcode code) const {
 
 void Transfer::Clear() {
   request_ = nullptr;
+  sink_ = nullptr;
   Set(CURLOPT_HTTPHEADER, nullptr);
   Set(CURLOPT_POSTFIELDS, nullptr);
   header_lines_.clear();
@@ -255,6 +257,10 @@ void Transfer::Clear() {
 
 size_t Transfer::OnBody(char* data, size_t size, size_t count, void* self) {
   Transfer& transfer = *static_cast<Transfer*>(self);
+  if (transfer.sink_ != nullptr) {
+    const bool taken = transfer.sink_->OnBody(std::string_view(data, size * count));
+    return taken ? size * count : CURL_WRITEFUNC_PAUSE;
+  }
   if (!transfer.body_.Append(std::string_view(data, size * count)).ok()) {
     transfer.body_too_large_ = true;
     return 0;
@@ -280,7 +286,7 @@ bool Transfer::AddHeaderLine(std::string_view line) {
     in_headers_ = true;
     return true;
   }
-  if (Trim(line).empty()) in_headers_ = false;
+  if (Trim(line).empty() && std::exchange(in_headers_, false)) HeadersEnd();
   const size_t colon = line.find(':');
   if (!in_headers_ || colon == std::string_view::npos) return true;
   std::string name(line.substr(0, colon));
@@ -288,6 +294,13 @@ bool Transfer::AddHeaderLine(std::string_view line) {
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   response_.headers.emplace(std::move(name), std::string(Trim(line.substr(colon + 1))));
   return true;
+}
+
+void Transfer::HeadersEnd() {
+  if (sink_ == nullptr) return;
+  long status = 0;
+  curl_easy_getinfo(handle_, CURLINFO_RESPONSE_CODE, &status);
+  if (status >= 200) sink_->OnHead(status, std::move(response_.headers));  // else an interim answer
 }
 
 }  // namespace secretfs::providers

@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/secret_bytes.h"
+#include "providers/http/body_sink.h"
 #include "providers/http/http_client.h"
 
 namespace secretfs::providers {
@@ -34,8 +35,9 @@ class Transfer {
   static Transfer& Of(CURL* handle);
 
   // Sets the handle up for `request`. InvalidArgument when it cannot be sent as it stands.
-  // `time_left` bounds connecting.
-  absl::Status Prepare(const HttpRequest& request, Duration time_left);
+  // `time_left` bounds connecting. With a `sink` (not owned, may be null; outlives the run) the
+  // answer goes there, without a limit, and Finish returns an empty one.
+  absl::Status Prepare(const HttpRequest& request, Duration time_left, BodySink* sink);
   // What came of it, `code` being curl's verdict. Call once after each run.
   absl::StatusOr<HttpResponse> Finish(CURLcode code);
   // Forgets everything about the request.
@@ -53,6 +55,7 @@ class Transfer {
   static size_t OnBody(char* data, size_t size, size_t count, void* self);
   static size_t OnHeader(char* data, size_t size, size_t count, void* self);
   bool AddHeaderLine(std::string_view line);
+  void HeadersEnd();
 
   CURL* const handle_;
   const TlsConfig tls_;
@@ -61,6 +64,7 @@ class Transfer {
 
   // --- of the request under way
   const HttpRequest* request_ = nullptr;
+  BodySink* sink_ = nullptr;
   // The lines of curl's header list point into `header_text_` (locked memory, each ends with a zero
   // byte) or at literals; curl reads the list where it is.
   SecretBytes header_text_;

@@ -56,6 +56,34 @@ Owned<X509> Draft(const std::string& name, EVP_PKEY* key) {
   return certificate;
 }
 
+constexpr long kMinute = 60;
+constexpr long kHour = 3600;
+
+// Valid for `seconds` from now. Without `issuer` and `signer` it signs itself.
+CertificateAndKey IssueUntil(long seconds, const std::string& common_name,
+                             const std::vector<std::string>& names, X509* issuer,
+                             EVP_PKEY* signer) {
+  const Owned<EVP_PKEY> key(EVP_EC_gen("P-256"));
+  const Owned<X509> certificate = Draft(common_name, key.get());
+  if (issuer == nullptr) issuer = certificate.get();
+  if (signer == nullptr) signer = key.get();
+  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), seconds);
+  X509_set_issuer_name(certificate.get(), X509_get_subject_name(issuer));
+  AddExtension(certificate.get(), issuer, NID_basic_constraints, "critical,CA:FALSE");
+  AddExtension(certificate.get(), issuer, NID_ext_key_usage, "serverAuth,clientAuth");
+  if (issuer != certificate.get()) {
+    AddExtension(certificate.get(), issuer, NID_authority_key_identifier, "keyid");
+  }
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : ",") + name;
+  if (!list.empty()) AddExtension(certificate.get(), issuer, NID_subject_alt_name, list);
+  Require(X509_sign(certificate.get(), signer, EVP_sha256()) != 0);
+  return {ToPem([&](BIO* bio) { return PEM_write_bio_X509(bio, certificate.get()); }),
+          ToPem([&](BIO* bio) {
+            return PEM_write_bio_PrivateKey(bio, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+          })};
+}
+
 }  // namespace
 
 struct TestAuthority::Keys {
@@ -79,21 +107,17 @@ TestAuthority::~TestAuthority() = default;
 
 CertificateAndKey TestAuthority::Issue(const std::string& common_name,
                                        const std::vector<std::string>& names) const {
-  const Owned<EVP_PKEY> key(EVP_EC_gen("P-256"));
-  const Owned<X509> certificate = Draft(common_name, key.get());
-  X509_set_issuer_name(certificate.get(), X509_get_subject_name(keys_->certificate.get()));
-  X509* const issuer = keys_->certificate.get();
-  AddExtension(certificate.get(), issuer, NID_basic_constraints, "critical,CA:FALSE");
-  AddExtension(certificate.get(), issuer, NID_ext_key_usage, "serverAuth,clientAuth");
-  AddExtension(certificate.get(), issuer, NID_authority_key_identifier, "keyid");
-  std::string list;
-  for (const std::string& name : names) list += (list.empty() ? "" : ",") + name;
-  if (!list.empty()) AddExtension(certificate.get(), issuer, NID_subject_alt_name, list);
-  Require(X509_sign(certificate.get(), keys_->key.get(), EVP_sha256()) != 0);
-  return {ToPem([&](BIO* bio) { return PEM_write_bio_X509(bio, certificate.get()); }),
-          ToPem([&](BIO* bio) {
-            return PEM_write_bio_PrivateKey(bio, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
-          })};
+  return IssueUntil(kHour, common_name, names, keys_->certificate.get(), keys_->key.get());
+}
+
+CertificateAndKey TestAuthority::IssueExpired(const std::string& common_name,
+                                              const std::vector<std::string>& names) const {
+  return IssueUntil(-kMinute, common_name, names, keys_->certificate.get(), keys_->key.get());
+}
+
+CertificateAndKey SelfSigned(const std::string& common_name,
+                             const std::vector<std::string>& names) {
+  return IssueUntil(kHour, common_name, names, nullptr, nullptr);
 }
 
 }  // namespace secretfs::fakes

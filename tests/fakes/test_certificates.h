@@ -1,7 +1,8 @@
 #pragma once
 
 // TLS certificates made at run time for tests: an authority, and certificates that it signs.
-// Nothing is kept; every object has new keys (P-256, valid for an hour). Not thread-safe.
+// Nothing is kept; every object has new keys (P-256, valid for an hour unless asked otherwise). Not
+// thread-safe.
 
 #include <memory>
 #include <string>
@@ -29,11 +30,20 @@ class TestAuthority {
   CertificateAndKey Issue(const std::string& common_name,
                           const std::vector<std::string>& names = {"IP:127.0.0.1",
                                                                    "DNS:localhost"}) const;
+  // One that ran out a minute ago.
+  CertificateAndKey IssueExpired(const std::string& common_name,
+                                 const std::vector<std::string>& names = {"IP:127.0.0.1",
+                                                                          "DNS:localhost"}) const;
 
  private:
   struct Keys;
   std::unique_ptr<Keys> keys_;
   std::string certificate_;
 };
+
+// A server's certificate that no authority signed.
+CertificateAndKey SelfSigned(const std::string& common_name,
+                             const std::vector<std::string>& names = {"IP:127.0.0.1",
+                                                                      "DNS:localhost"});
 
 }  // namespace secretfs::fakes

@@ -1,0 +1,55 @@
+#pragma once
+
+// How a holder is started: a plain value that the command line (or the CSI node plugin) writes into
+// a memfd, whose number is the holder's only argument. The holder believes it: whoever starts a
+// holder has its rights. Free functions without state.
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/unique_fd.h"
+#include "fs/mount_options.h"
+
+namespace secretfs::fs {
+
+struct HolderLaunch {
+  std::vector<MountOptions> mounts;
+
+  // The server: argv, of which the first is the absolute path of the program, opened anew at each
+  // start so that an upgrade finds the new one. The server learns its socket from the environment
+  // variable SECRETFS_HOLDER_SOCKET (a descriptor's number).
+  std::vector<std::string> server_arguments;
+  // As whom the server runs; not set: as the holder itself, which is not root then.
+  std::optional<uid_t> server_user;
+  gid_t server_group = 0;
+
+  // Files and folders (absolute) that the server may ask the holder to open or watch.
+  std::vector<std::string> openable;
+
+  Duration server_timeout = std::chrono::seconds(30);
+  bool keep_values = true;
+  size_t kept_bytes = 64 << 20;  // at most; less where RLIMIT_MEMLOCK says so
+  // False: in-flight requests are found in the journal even where the kernel could resend them.
+  bool use_resend = true;
+
+  // Descriptors that the holder inherits, by number; -1: none.
+  int payload = -1;  // memfd, handed to each server
+  int control = -1;  // listening socket for the server
+  int report = -1;   // the waiting foreground process (cli/daemonize.h): closed with an exit code
+  int log = -1;      // becomes stderr once the mounts are there
+
+  std::string control_path;  // of `control`, removed at the end
+  std::string holder_path;   // where the holder itself listens (fs/holder/holder_control.h)
+};
+
+// A memfd that survives exec, and back.
+absl::StatusOr<UniqueFd> WriteHolderLaunch(const HolderLaunch& launch);
+absl::StatusOr<HolderLaunch> ReadHolderLaunch(int descriptor);
+
+}  // namespace secretfs::fs

@@ -1,0 +1,32 @@
+#pragma once
+
+// Reading members of AWS's JSON answers: what is not there or of another type reads as nothing,
+// never as an exception. Pure functions.
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "providers/secret_json.h"
+
+namespace secretfs::providers::aws {
+
+// A JSON object; Unavailable (the thing that answers is no AWS) without quoting anything.
+absl::StatusOr<SecretJson> ParseAnswer(std::string_view body);
+absl::Status UnexpectedAnswer(std::string_view what);
+
+const SecretJson* Member(const SecretJson& json, std::string_view name);
+// The member if it is an array; an empty one otherwise.
+const SecretJson::array_t& ArrayMember(const SecretJson& json, std::string_view name);
+// "" when there is none. The view lives as long as `json`.
+std::string_view TextMember(const SecretJson& json, std::string_view name);
+// Seconds since 1970, with or without a fraction.
+std::optional<WallTime> TimeMember(const SecretJson& json, std::string_view name);
+
+// A time as in 2026-11-24T18:00:00Z.
+std::optional<WallTime> ParseIsoTime(std::string_view text);
+
+}  // namespace secretfs::providers::aws
