@@ -24,9 +24,10 @@ std::string Describe(const providers::CredentialSource& source) {
 }
 
 std::string Describe(const providers::TlsConfig& tls) {
-  return Format("{};{};{};{};{};{:016x};{}", tls.client_certificate_file, tls.client_key_file,
-                tls.server_name, tls.ca_file, tls.ca_directory,
-                std::hash<std::string>{}(tls.ca_bundle), tls.skip_verify);
+  return Format("{};{};{};{};{};{};{};{:016x};{}", tls.client_certificate_file, tls.client_key_file,
+                static_cast<const void*>(tls.client_certificate.get()),
+                static_cast<const void*>(tls.client_key.get()), tls.server_name, tls.ca_file,
+                tls.ca_directory, std::hash<std::string>{}(tls.ca_bundle), tls.skip_verify);
 }
 
 }  // namespace secretfs::cli

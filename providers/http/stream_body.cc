@@ -50,6 +50,7 @@ bool StreamBody::OnBody(std::string_view bytes) {
 void StreamBody::End(absl::Status status) {
   if (ended_.has_value()) return;
   ended_ = std::move(status);
+  hooks_ = {};
   Wake();
 }
 

@@ -101,7 +101,9 @@ void Transfer::SetTls(const TlsConfig& tls) {
     Set(CURLOPT_CAINFO_BLOB, &blob);
   }
   Set(CURLOPT_CA_CACHE_TIMEOUT, 300L);  // of the system's authorities, which are slow to load
-  if (!tls.client_certificate_file.empty()) {
+  if (tls.client_certificate != nullptr && tls.client_key != nullptr) {
+    SetClientCertificate(*tls.client_certificate, *tls.client_key);
+  } else if (!tls.client_certificate_file.empty()) {
     const std::string& key =
         tls.client_key_file.empty() ? tls.client_certificate_file : tls.client_key_file;
     Set(CURLOPT_SSLCERT, tls.client_certificate_file.c_str());
@@ -111,6 +113,17 @@ void Transfer::SetTls(const TlsConfig& tls) {
     Set(CURLOPT_SSL_VERIFYPEER, 0L);
     Set(CURLOPT_SSL_VERIFYHOST, 0L);
   }
+}
+
+// Read in place: `tls_` keeps them for as long as the handle.
+void Transfer::SetClientCertificate(const SecretBytes& certificate, const SecretBytes& key) {
+  const auto blob_of = [](const SecretBytes& bytes) {
+    return curl_blob{const_cast<std::byte*>(bytes.bytes().data()), bytes.size(), CURL_BLOB_NOCOPY};
+  };
+  curl_blob certificate_blob = blob_of(certificate);
+  curl_blob key_blob = blob_of(key);
+  Set(CURLOPT_SSLCERT_BLOB, &certificate_blob);
+  Set(CURLOPT_SSLKEY_BLOB, &key_blob);
 }
 
 absl::Status Transfer::Prepare(const HttpRequest& request, Duration time_left, BodySink* sink) {

@@ -47,6 +47,7 @@ class Transfer {
   template <typename Value>
   void Set(CURLoption option, Value value);
   void SetTls(const TlsConfig& tls);
+  void SetClientCertificate(const SecretBytes& certificate, const SecretBytes& key);
   void SetMethod(const HttpRequest& request);
   absl::Status SetTarget(const HttpRequest& request);
   absl::Status SetHeaders(const HttpRequest& request);

@@ -192,6 +192,24 @@ asio::awaitable<void> HttpTestServer::StartTls(tcp::socket socket, Request proto
   co_await std::move(serving);
 }
 
+void HttpTestServer::SendNext() {
+  asio::post(context_, [this] {
+    ++to_send_;
+    if (waits_to_send_ != nullptr) waits_to_send_->cancel();
+  });
+}
+
+asio::awaitable<void> HttpTestServer::WaitForSendNext() {
+  if (to_send_ == 0) {
+    waits_to_send_ = std::make_shared<asio::steady_timer>(
+        context_, std::chrono::steady_clock::time_point::max());
+    asio::error_code error;
+    co_await waits_to_send_->async_wait(asio::redirect_error(asio::use_awaitable, error));
+    waits_to_send_.reset();
+  }
+  if (to_send_ > 0) --to_send_;
+}
+
 asio::awaitable<void> HttpTestServer::WaitBeforeAnswer(std::chrono::milliseconds delay, bool hold) {
   asio::error_code error;
   if (hold && !released_) {
@@ -244,6 +262,12 @@ asio::awaitable<void> HttpTestServer::Serve(std::shared_ptr<Stream> stream, Requ
     const std::string text = Serialize(request, response);
     co_await asio::async_write(*stream, asio::buffer(text),
                                asio::redirect_error(asio::use_awaitable, error));
+    for (const std::string& piece : response.later) {
+      if (error) break;
+      co_await WaitForSendNext();
+      co_await asio::async_write(*stream, asio::buffer(piece),
+                                 asio::redirect_error(asio::use_awaitable, error));
+    }
     if (error || response.close || response.cut_after.has_value()) break;
   }
   open_.erase(prototype.connection);

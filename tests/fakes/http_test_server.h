@@ -54,6 +54,7 @@ class HttpTestServer {
     bool close = false;                  // ends the connection afterwards, and says so
     std::optional<size_t> cut_after;     // ends the connection after so many bytes of the body
     std::string raw;                     // not empty: sent as it is, instead of all above
+    std::vector<std::string> later;      // sent after that as they are, one at each SendNext
   };
   using Handler = std::function<Response(const Request&)>;
 
@@ -73,6 +74,8 @@ class HttpTestServer {
 
   // Every held answer goes out, now and from now on.
   void Release();
+  // Sends the next piece of the one answer that has `later` pieces.
+  void SendNext();
   // Ends all connections, kept ones and those in use.
   void CloseConnections();
 
@@ -88,6 +91,7 @@ class HttpTestServer {
   template <typename Stream>
   asio::awaitable<void> Serve(std::shared_ptr<Stream> stream, Request prototype);
   asio::awaitable<void> StartTls(asio::ip::tcp::socket socket, Request prototype);
+  asio::awaitable<void> WaitForSendNext();
   asio::awaitable<void> WaitBeforeAnswer(std::chrono::milliseconds delay, bool hold);
 
   const Handler handler_;
@@ -105,6 +109,8 @@ class HttpTestServer {
   std::map<size_t, asio::ip::tcp::socket*> open_;  // sockets live in their coroutines
   std::vector<std::shared_ptr<asio::steady_timer>> held_;
   bool released_ = false;
+  size_t to_send_ = 0;  // calls of SendNext that no piece has waited for yet
+  std::shared_ptr<asio::steady_timer> waits_to_send_;
 
   asio::io_context context_{1};
   asio::ip::tcp::acceptor acceptor_;

@@ -118,6 +118,15 @@ TEST_F(HttpTlsTest, AClientCertificateIsShownWhereItIsRequired) {
   const Result both = SendWith(tls);
   EXPECT_TRUE(both.ok()) << both.status();
 
+  const auto inline_value = [](const std::string& text) {
+    return std::make_shared<const SecretBytes>(SecretBytes::CopyOf(text));
+  };
+  TlsConfig from_memory = Bundle(authority_.certificate());
+  from_memory.client_certificate = inline_value(client.certificate);
+  from_memory.client_key = inline_value(client.key);
+  const Result from_no_file = SendWith(from_memory);
+  EXPECT_TRUE(from_no_file.ok()) << from_no_file.status();
+
   const fakes::CertificateAndKey stranger = TestAuthority("strangers").Issue("client", {});
   tls.client_certificate_file = Write("stranger.pem", stranger.certificate + stranger.key);
   const Result strange = SendWith(tls);
