@@ -26,10 +26,9 @@ bool IsProject(std::string_view text) {
 }
 
 bool IsLocation(std::string_view text) {
-  return !text.empty() && text.size() <= 63 &&
-         std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || IsDigit(c) || c == '-';
-         });
+  return !text.empty() && text.size() <= 63 && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || IsDigit(c) || c == '-';
+  });
 }
 
 bool IsVersion(std::string_view text) {
@@ -116,9 +115,8 @@ absl::StatusOr<SecretName> ParseKey(const SecretRef& ref, const Home& home) {
   name.version_given = !version.empty();
   name.version = version.empty() ? "latest" : std::move(version);
   if (!IsVersion(name.version)) {
-    return absl::InvalidArgumentError(
-        Format("'{}' is no version of a secret; expected a number, an alias or latest",
-               name.version));
+    return absl::InvalidArgumentError(Format(
+        "'{}' is no version of a secret; expected a number, an alias or latest", name.version));
   }
   return name;
 }

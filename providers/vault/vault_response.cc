@@ -7,8 +7,8 @@
 #include "absl/time/time.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "providers/content_version.h"
 #include "providers/secret_json.h"
-#include "providers/vault/content_version.h"
 
 namespace secretfs::providers::vault {
 namespace {

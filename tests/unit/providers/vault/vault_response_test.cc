@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/text.h"
-#include "providers/vault/content_version.h"
+#include "providers/content_version.h"
 
 namespace secretfs::providers::vault {
 namespace {

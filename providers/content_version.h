@@ -9,8 +9,8 @@
 #include <span>
 #include <string>
 
-namespace secretfs::providers::vault {
+namespace secretfs::providers {
 
 std::string ContentVersion(std::span<const std::byte> content);
 
-}  // namespace secretfs::providers::vault
+}  // namespace secretfs::providers

@@ -1,4 +1,4 @@
-#include "providers/vault/content_version.h"
+#include "providers/content_version.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -10,7 +10,7 @@
 #include "base/secret_bytes.h"
 #include "base/text.h"
 
-namespace secretfs::providers::vault {
+namespace secretfs::providers {
 namespace {
 
 constexpr size_t kKeySize = 32;
@@ -40,4 +40,4 @@ std::string ContentVersion(std::span<const std::byte> content) {
   return text;
 }
 
-}  // namespace secretfs::providers::vault
+}  // namespace secretfs::providers

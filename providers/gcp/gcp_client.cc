@@ -1,0 +1,60 @@
+#include "providers/gcp/gcp_client.h"
+
+#include <curl/curl.h>
+
+#include <utility>
+
+#include "base/text.h"
+#include "providers/http/url.h"
+
+namespace secretfs::providers::gcp {
+namespace {
+
+bool IsPlain(std::string_view url) { return url.starts_with("http://"); }
+
+}  // namespace
+
+Client::Client(const TlsConfig& tls, asio::io_context& context, const Clock& clock)
+    : context_(context), clock_(clock) {
+  HttpClientOptions options;
+  options.tls = tls;
+  http_ = std::make_unique<HttpClient>(context, clock, options);
+  options.tls = TlsConfig();
+  options.use_proxy = false;
+  direct_ = std::make_unique<HttpClient>(context, clock, std::move(options));
+}
+
+asio::awaitable<absl::StatusOr<HttpResponse>> Client::Send(HttpRequest request) {
+  if (http_ == nullptr) co_return absl::CancelledError("the store is closed");
+  HttpClient* const http = IsPlain(request.url) ? direct_.get() : http_.get();
+  co_return co_await http->Send(std::move(request));
+}
+
+void Client::Stop() {
+  http_.reset();
+  direct_.reset();
+}
+
+absl::Status CheckTrustedUrl(std::string_view url, std::string_view what) {
+  const absl::StatusOr<Origin> origin = OriginOf(std::string(url));
+  if (!origin.ok() || url.find_first_of("@#") != std::string_view::npos) {
+    return absl::InvalidArgumentError(
+        Format("the {} '{}' is no URL; expected https://HOST/PATH", what, UrlForMessages(url)));
+  }
+  const bool local =
+      origin->host.starts_with("127.") || origin->host == "localhost" || origin->host == "[::1]";
+  if (origin->scheme == "https" || local) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      Format("the {} '{}' would carry credentials without TLS; expected https://", what,
+             UrlForMessages(url)));
+}
+
+std::optional<WallTime> ServerTime(const HttpResponse& response) {
+  const auto date = response.headers.find("date");
+  if (date == response.headers.end()) return std::nullopt;
+  const time_t time = curl_getdate(date->second.c_str(), nullptr);
+  if (time < 0) return std::nullopt;
+  return WallTime(std::chrono::system_clock::from_time_t(time));
+}
+
+}  // namespace secretfs::providers::gcp
