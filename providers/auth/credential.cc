@@ -39,6 +39,15 @@ std::string Credential::Description() const {
 }
 
 absl::StatusOr<SecretBytes> Credential::Read() {
+  SECRETFS_ASSIGN_OR_RETURN(const SecretBytes whole, ReadExact());
+  SecretBytes value = Trimmed(whole.ExposeAsText());
+  if (value.empty()) {
+    return absl::FailedPreconditionError(Format("the {} is empty", Description()));
+  }
+  return value;
+}
+
+absl::StatusOr<SecretBytes> Credential::ReadExact() {
   SecretBytes value;
   if (!source_.file.empty()) {
     SECRETFS_ASSIGN_OR_RETURN(value, ReadFile());
@@ -49,9 +58,9 @@ absl::StatusOr<SecretBytes> Credential::Read() {
           Format("the {} is to come from the environment variable {}, which is not set", what_,
                  source_.environment));
     }
-    value = Trimmed(text);
+    value = SecretBytes::CopyOf(std::string_view(text));
   } else if (source_.inline_value != nullptr) {
-    value = Trimmed(source_.inline_value->ExposeAsText());
+    value = source_.inline_value->Clone();
   } else {
     return absl::FailedPreconditionError(
         Format("no {} is configured: give a file, an environment variable or a value", what_));
@@ -107,8 +116,7 @@ absl::StatusOr<SecretBytes> Credential::ReadFile() {
           Format("the {} is larger than {} bytes", Description(), kCredentialLimit));
     }
   }
-  const SecretBytes whole = content.Finish();
-  return Trimmed(whole.ExposeAsText());
+  return content.Finish();
 }
 
 }  // namespace secretfs::providers

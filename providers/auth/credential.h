@@ -26,6 +26,8 @@ class Credential {
 
   // FailedPrecondition when it cannot be read or is empty.
   absl::StatusOr<SecretBytes> Read();
+  // The same for binary material: whitespace at the ends belongs to it.
+  absl::StatusOr<SecretBytes> ReadExact();
 
   // True when the file is not the one that Read last returned; false for other sources, and while
   // the file cannot be looked at (what was read before stays the best there is).
@@ -47,7 +49,7 @@ class Credential {
   };
   static FileState StateOf(const struct stat& status);
   static bool Same(const FileState& a, const FileState& b);
-  absl::StatusOr<SecretBytes> ReadFile();
+  absl::StatusOr<SecretBytes> ReadFile();  // as it is
 
   CredentialSource source_;
   std::string what_;

@@ -103,15 +103,20 @@ SecretBytes EncodeBase64Url(std::span<const std::byte> bytes) {
 absl::StatusOr<SecretBytes> SignJwt(JwtAlgorithm algorithm,
                                     const std::map<std::string, std::string>& header,
                                     const SecretJson& claims, const SecretBytes& key) {
-  SECRETFS_ASSIGN_OR_RETURN(const UniqueKey parsed, ParseKey(key));
   SecretJson whole_header = SecretJson::object();
   for (const auto& [name, value] : header) {
     whole_header[SecretString(std::string_view(name))] = SecretString(std::string_view(value));
   }
-  whole_header["alg"] = algorithm == JwtAlgorithm::kPs256 ? "PS256" : "RS256";
-  whole_header["typ"] = "JWT";
+  return SignJwt(algorithm, std::move(whole_header), claims, key);
+}
+
+absl::StatusOr<SecretBytes> SignJwt(JwtAlgorithm algorithm, SecretJson header,
+                                    const SecretJson& claims, const SecretBytes& key) {
+  SECRETFS_ASSIGN_OR_RETURN(const UniqueKey parsed, ParseKey(key));
+  header["alg"] = algorithm == JwtAlgorithm::kPs256 ? "PS256" : "RS256";
+  header["typ"] = "JWT";
   SecretString token;
-  token += EncodeText(DumpSecretJson(whole_header).ExposeAsText()).ExposeAsText();
+  token += EncodeText(DumpSecretJson(header).ExposeAsText()).ExposeAsText();
   token += '.';
   token += EncodeText(DumpSecretJson(claims).ExposeAsText()).ExposeAsText();
   SECRETFS_ASSIGN_OR_RETURN(const SecretBytes signature, Sign(algorithm, parsed.get(), token));

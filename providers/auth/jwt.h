@@ -30,6 +30,10 @@ absl::StatusOr<SecretBytes> SignJwt(JwtAlgorithm algorithm,
                                     const std::map<std::string, std::string>& header,
                                     const SecretJson& claims, const SecretBytes& key);
 
+// The same with header members that are no texts ("x5c").
+absl::StatusOr<SecretBytes> SignJwt(JwtAlgorithm algorithm, SecretJson header,
+                                    const SecretJson& claims, const SecretBytes& key);
+
 // The alphabet of RFC 4648 section 5, without padding.
 SecretBytes EncodeBase64Url(std::span<const std::byte> bytes);
 

@@ -64,8 +64,7 @@ absl::StatusOr<Form> ParseForm(Kind kind, std::string_view text) {
 absl::Status SetVersion(std::string_view text, ObjectKey& key) {
   if (text.empty()) return absl::OkStatus();
   if (!key.version.empty() || key.before.has_value()) {
-    return absl::InvalidArgumentError(
-        Format("the key of {} gives a version twice", Describe(key)));
+    return absl::InvalidArgumentError(Format("the key of {} gives a version twice", Describe(key)));
   }
   const size_t tilde = text.find('~');
   if (tilde != std::string_view::npos) {
@@ -104,9 +103,8 @@ absl::Status ParseQuery(std::string_view query, ObjectKey& key) {
     } else if (name == "format") {
       SECRETFS_ASSIGN_OR_RETURN(key.form, ParseForm(key.kind, value));
     } else {
-      return absl::InvalidArgumentError(
-          Format("the key of {} has an unknown option; expected version=V or format=F",
-                 Describe(key)));
+      return absl::InvalidArgumentError(Format(
+          "the key of {} has an unknown option; expected version=V or format=F", Describe(key)));
     }
   }
   return absl::OkStatus();

@@ -34,10 +34,9 @@ constexpr std::array<Name, 11> kNames{{
 
 // Of vaults and of managed HSMs, which are read through the same API.
 constexpr std::array<std::string_view, 8> kDomains{
-    kPublic.vault_domain,    "managedhsm.azure.net",
-    kGovernment.vault_domain, "managedhsm.usgovcloudapi.net",
-    kChina.vault_domain,     "managedhsm.azure.cn",
-    kGerman.vault_domain,    "managedhsm.microsoftazure.de"};
+    kPublic.vault_domain,           "managedhsm.azure.net",        kGovernment.vault_domain,
+    "managedhsm.usgovcloudapi.net", kChina.vault_domain,           "managedhsm.azure.cn",
+    kGerman.vault_domain,           "managedhsm.microsoftazure.de"};
 
 std::string LowerCase(std::string_view text) {
   std::string lower(text);
