@@ -68,13 +68,13 @@ FaultProxy& CaseRun::proxy() {
 
 void CaseRun::AddFault(const std::string& key, FaultProxy::Fault fault, int times) {
   // Rules run on the proxy's thread only, one at a time.
-  proxy().AddRule(
-      [this, key, fault = std::move(fault),
-       times](const FaultProxy::Request& request) mutable -> std::optional<FaultProxy::Fault> {
-        if (times == 0 || !store_.IsRead(request, key)) return std::nullopt;
-        if (times > 0) --times;
-        return fault;
-      });
+  auto left = std::make_shared<int>(times);
+  proxy().AddRule([this, key, fault = std::move(fault),
+                   left](const FaultProxy::Request& request) -> std::optional<FaultProxy::Fault> {
+    if (*left == 0 || !store_.IsRead(request, key)) return std::nullopt;
+    if (*left > 0) --*left;
+    return fault;
+  });
 }
 
 size_t CaseRun::ReadsOf(const std::string& key) {

@@ -123,21 +123,17 @@ void WrongContentType(CaseRun& run) {
   FaultProxy::Reply reply;
   reply.headers = {{"Content-Type", "text/html"}};
   reply.body = Format("<html><title>Please log in</title>{}</html>", kMarker);
-  run.policy.deadline = seconds(4);
-  ErrorForAnswer(run, std::move(reply));
+  ErrorAtTheDeadline(run, {.instead = std::move(reply)});
 }
 
 void InvalidUtf8(CaseRun& run) {
-  PutValue(run);
-  run.policy.deadline = seconds(4);
   FaultProxy::Fault fault;
   // Inside the first string of the answer, wherever that is.
   fault.change = [](FaultProxy::Reply& reply) {
     const size_t quote = reply.body.find('"');
     reply.body.insert(quote == std::string::npos ? 0 : quote + 1, "\xff\xfe\xc3");
   };
-  run.AddFault(run.Key(), std::move(fault));
-  run.ExpectError(run.Read(run.Key()));
+  ErrorAtTheDeadline(run, std::move(fault));
 }
 
 void RedirectElsewhere(CaseRun& run) {

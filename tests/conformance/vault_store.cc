@@ -21,7 +21,7 @@ class VaultStoreUnderTest final : public StoreUnderTest {
   VaultStoreUnderTest() : server_(testing::VaultServer::Start()) {
     server_->Write("sys/auth/approle", {{"type", "approle"}});
     server_->WritePolicy("reader", kPolicy);
-    server_->WritePolicy("denied", "");
+    Deny("nothing");
     server_->Write("auth/approle/role/reader",
                    {{"token_policies", {"reader", "denied"}}, {"token_ttl", "1h"}});
     role_id_ = server_->Read("auth/approle/role/reader/role-id")["data"]["role_id"];
