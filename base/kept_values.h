@@ -12,10 +12,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "base/secret_bytes.h"
 #include "base/shared_records.h"
 

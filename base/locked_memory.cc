@@ -54,6 +54,20 @@ class Pool {
     }
   }
 
+  bool LockInPlace(void* memory, size_t size) {
+    const bool locked = mlock2(memory, size, MLOCK_ONFAULT) == 0;
+    absl::MutexLock lock(&mutex_);
+    stats_.bytes_mapped += size;
+    if (!locked) stats_.bytes_not_locked += size;
+    return locked;
+  }
+
+  void ForgetLocked(size_t size, size_t not_locked) {
+    absl::MutexLock lock(&mutex_);
+    stats_.bytes_mapped -= size;
+    stats_.bytes_not_locked -= not_locked;
+  }
+
   LockedMemoryStats stats() {
     absl::MutexLock lock(&mutex_);
     return stats_;
@@ -106,6 +120,8 @@ void* AllocateLocked(size_t size) { return ThePool().Allocate(size); }
 void ReleaseLocked(void* memory, size_t size) {
   if (memory != nullptr) ThePool().Release(memory, size);
 }
+bool LockInPlace(void* memory, size_t size) { return ThePool().LockInPlace(memory, size); }
+void ForgetLocked(size_t size, size_t not_locked) { ThePool().ForgetLocked(size, not_locked); }
 LockedMemoryStats GetLockedMemoryStats() { return ThePool().stats(); }
 void Wipe(void* memory, size_t size) { OPENSSL_cleanse(memory, size); }
 

@@ -17,6 +17,11 @@ void* AllocateLocked(size_t size);
 // Wipes and gives back what AllocateLocked returned for the same `size`.
 void ReleaseLocked(void* memory, size_t size);
 
+// Locks pages that the caller has mapped, as they are touched; false if the limits do not allow it.
+// Both are counted in the statistics until the caller, before it unmaps them, says so.
+bool LockInPlace(void* memory, size_t size);
+void ForgetLocked(size_t size, size_t not_locked);
+
 struct LockedMemoryStats {
   size_t bytes_in_use = 0;
   size_t bytes_mapped = 0;

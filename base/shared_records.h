@@ -3,16 +3,17 @@
 // Records in memory that outlives the process: a sealed memfd which the holder keeps, so that the
 // next server finds what the last one committed, at whatever instruction it was killed.
 //
-// Changes are made in transactions: what Insert, Replace and Erase did since the last Commit is seen
-// by a later Attach all together or not at all. Each record also has one 64-bit counter, which
-// changes at once. Nothing here is written to disk; the memory is left out of core dumps, and locked
-// if `secret`.
+// Changes are made in transactions: what Insert, Replace and Erase did since the last Commit is
+// seen by a later Attach all together or not at all. Each record also has one 64-bit counter, which
+// changes at once. Nothing here is written to disk; the memory is left out of core dumps, and
+// locked if `secret`.
 //
 // Thread-safety: none, the owner's lock guards it; counter() alone may be used without. One process
 // at a time may change it. Attach trusts nothing that it reads: damaged memory is an error, never
 // undefined behaviour.
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -57,10 +58,13 @@ class SharedRecords {
   // Lives as long as the record and this object.
   std::atomic<uint64_t>& counter(RecordId record);
 
-  // Every record that is there now, in the order of insertion. The payload is valid during the call.
-  void ForEach(
-      const std::function<void(RecordId, uint32_t type, std::span<const std::byte> payload)>&
-          visit) const;
+  // Every record that is there now, in the order of insertion. The payload is valid during the
+  // call.
+  void ForEach(const std::function<void(RecordId, uint32_t type,
+                                        std::span<const std::byte> payload)>& visit) const;
+
+  // One record's payload, valid until the next change; empty if the record is not there.
+  std::span<const std::byte> payload(RecordId record) const;
 
   size_t bytes_free() const;
 
