@@ -74,7 +74,8 @@ std::optional<StatusCode> CodeOf(const ApiError& error) {
   if (found != kCodes.end()) return found->second;
   // Secrets Manager's answer for a secret that waits for its deletion.
   if (error.code == "InvalidRequestException" &&
-      error.message.find("deletion") != std::string::npos) {
+      (error.message.find("deletion") != std::string::npos ||
+       error.message.find("deleted") != std::string::npos)) {
     return StatusCode::kNotFound;
   }
   if (error.code.starts_with("InternalService") || error.code.starts_with("ServiceUnavailable") ||
@@ -113,7 +114,6 @@ std::string CleanCode(std::string_view code) {
   for (const char c : code.substr(0, kCodeLimit)) {
     if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) clean += c;
   }
-  // "Sender.ExpiredToken" would have lost its dot; nobody writes it here.
   return clean;
 }
 
@@ -154,10 +154,14 @@ absl::Status StatusOf(const ApiError& error, std::string_view what) {
   return absl::Status(code, Worded(what, error, code));
 }
 
+bool IsOutage(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+}
+
 bool MeansNewLogin(std::string_view code) {
   return code == "ExpiredToken" || code == "ExpiredTokenException" ||
          code == "UnrecognizedClientException" || code == "InvalidClientTokenId" ||
-         code == "InvalidAccessKeyId" || code == "RequestExpired" || code == "AuthFailure";
+         code == "InvalidAccessKeyId";
 }
 
 bool MayMeanClockSkew(std::string_view code) {

@@ -31,6 +31,9 @@ absl::Status StatusOf(const HttpResponse& response, const ApiError& error, std::
 // The same for one of several secrets in an answer that is 2xx as a whole.
 absl::Status StatusOf(const ApiError& error, std::string_view what);
 
+// Unreachable, too slow or 5xx, but not throttled: another region is worth a try.
+bool IsOutage(const absl::Status& status);
+
 // The credentials have ended, or are not known (any more): a new login is worth it.
 bool MeansNewLogin(std::string_view code);
 // The request's time was too far from the server's, or may have been.

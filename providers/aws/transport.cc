@@ -34,9 +34,12 @@ Transport::Transport(asio::io_context& context, const Clock& clock, const TlsCon
 
 asio::awaitable<absl::StatusOr<AwsAnswer>> Transport::Send(AwsRequest request) {
   const auto shared = std::make_shared<const AwsRequest>(std::move(request));
+  const Duration signed_with = skew_;
   absl::StatusOr<AwsAnswer> answer = co_await SendOnce(shared);
   if (!answer.ok() || answer->ok() || shared->credentials == nullptr) co_return answer;
-  if (!MayMeanClockSkew(answer->error.code) || !LearnSkew(answer->response)) co_return answer;
+  if (!MayMeanClockSkew(answer->error.code)) co_return answer;
+  LearnSkew(answer->response);
+  if (skew_ == signed_with) co_return answer;
   absl::StatusOr<AwsAnswer> again = co_await SendOnce(shared);
   co_return again;
 }
@@ -67,15 +70,14 @@ asio::awaitable<absl::StatusOr<AwsAnswer>> Transport::SendOnce(
   co_return answer;
 }
 
-bool Transport::LearnSkew(const HttpResponse& response) {
+void Transport::LearnSkew(const HttpResponse& response) {
   const std::optional<WallTime> date = DateOf(response);
-  if (!date.has_value()) return false;
+  if (!date.has_value()) return;
   const Duration error = *date - ServerNow();
-  if (error < kToleratedSkew && error > -kToleratedSkew) return false;
+  if (error < kToleratedSkew && error > -kToleratedSkew) return;
   skew_ += error;
   Log().warn("this machine's clock differs from AWS's by {} s: signing with AWS's time",
              std::chrono::duration_cast<std::chrono::seconds>(skew_).count());
-  return true;
 }
 
 MonotonicTime Transport::ExpiryOf(WallTime expiration, const HttpResponse& answer) const {

@@ -9,6 +9,7 @@
 #include <asio/awaitable.hpp>
 #include <asio/io_context.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -55,9 +56,8 @@ class Transport {
 
  private:
   asio::awaitable<absl::StatusOr<AwsAnswer>> SendOnce(std::shared_ptr<const AwsRequest> request);
-  // True when the answer's Date says that our idea of the server's time is wrong; then it is right
-  // afterwards.
-  bool LearnSkew(const HttpResponse& response);
+  // Corrects our idea of the server's time when the answer's Date says that it is wrong.
+  void LearnSkew(const HttpResponse& response);
 
   asio::io_context& context_;
   const Clock& clock_;
