@@ -19,8 +19,9 @@ WallTime NextModified(const FileSlot& slot, const cache::EntrySnapshot& snapshot
   return std::max(natural, slot.last_modified + kMtimeStep);
 }
 
-std::optional<FileChange> Withdraw(const std::shared_ptr<FileSlot>& slot) {
+std::optional<FileChange> Withdraw(InodeTable& table, const std::shared_ptr<FileSlot>& slot) {
   if (slot->current == InodeNumber()) return std::nullopt;
+  table.NoteSlot(slot);
   return FileChange{.slot = slot,
                     .before = std::exchange(slot->current, InodeNumber()),
                     .after = InodeNumber(),
@@ -40,10 +41,10 @@ bool IsWithdrawn(const FileSlot& slot, const cache::EntrySnapshot& snapshot) {
 }
 
 // The secret came but gives this file no content.
-std::optional<FileChange> OnUnusable(const std::shared_ptr<FileSlot>& slot) {
+std::optional<FileChange> OnUnusable(InodeTable& table, const std::shared_ptr<FileSlot>& slot) {
   // The property is gone from the store: so is the file. Anything else (not JSON any more, cannot
   // be decoded) is more likely a mistake at the store: readers keep the last good version.
-  if (absl::IsNotFound(slot->error)) return Withdraw(slot);
+  if (absl::IsNotFound(slot->error)) return Withdraw(table, slot);
   Log().warn("{}: the new version of the secret is not usable, the old one stays: {}", slot->path,
              MessageOf(slot->error));
   return std::nullopt;
@@ -73,17 +74,19 @@ std::optional<FileChange> UpdateFile(InodeTable& table, const std::shared_ptr<Fi
                                      const cache::EntrySnapshot& snapshot, WallTime now) {
   if (snapshot.secret == nullptr) {
     if (!IsWithdrawn(*slot, snapshot)) return std::nullopt;
-    return Withdraw(slot);
+    return Withdraw(table, slot);
   }
   auto content = ExtractContent(slot->source, snapshot.secret);
   slot->error = content.status();
-  if (!content.ok()) return OnUnusable(slot);
+  if (!content.ok()) return OnUnusable(table, slot);
 
   Inode* current = table.Find(slot->current);
   if (current != nullptr) {
     FileVersion& version = std::get<FileVersion>(current->body);
-    if (version.bytes != nullptr && version.bytes->ConstantTimeEquals(**content)) {
-      // Another field changed: readers of this file see nothing new.
+    if ((version.bytes != nullptr && version.bytes->ConstantTimeEquals(**content)) ||
+        Reattach(table, *current, *snapshot.secret, *content)) {
+      // Another field changed, if anything: readers of this file see nothing new.
+      if (current->version != snapshot.secret->version) table.Note(*current);
       current->version = snapshot.secret->version;
       version.fetched = snapshot.fetched_at.value_or(now);
       return std::nullopt;
@@ -93,13 +96,15 @@ std::optional<FileChange> UpdateFile(InodeTable& table, const std::shared_ptr<Fi
   const bool first = !slot->had_version;
   slot->had_version = true;
   slot->last_modified = modified;
-  if (current != nullptr && std::get<FileVersion>(current->body).bytes == nullptr) {
+  table.NoteSlot(slot);
+  if (current != nullptr && !std::get<FileVersion>(current->body).settled()) {
     // Looked up, never opened: the inode gets its content now, which is not a change for anybody.
     FileVersion& version = std::get<FileVersion>(current->body);
     version.bytes = *std::move(content);
     version.modified = modified;
     version.fetched = snapshot.fetched_at.value_or(now);
     current->version = snapshot.secret->version;
+    table.Note(*current);
     return std::nullopt;
   }
   Inode& inode = table.Add(slot->parent, slot->name,
@@ -112,6 +117,20 @@ std::optional<FileChange> UpdateFile(InodeTable& table, const std::shared_ptr<Fi
   slot->versions.push_back(inode.number);
   const InodeNumber before = std::exchange(slot->current, inode.number);
   return FileChange{.slot = slot, .before = before, .after = inode.number, .first = first};
+}
+
+bool Reattach(InodeTable& table, Inode& inode, const providers::Secret& secret,
+              const std::shared_ptr<const SecretBytes>& content) {
+  FileVersion& version = std::get<FileVersion>(inode.body);
+  // Equal versions have equal values; the size guards against another selection.
+  if (version.bytes != nullptr || !version.lost_size || *version.lost_size != content->size() ||
+      inode.version != secret.version) {
+    return false;
+  }
+  version.bytes = content;
+  version.lost_size.reset();
+  table.Note(inode);
+  return true;
 }
 
 std::vector<InodeNumber> OlderKnownVersions(const InodeTable& table, const FileSlot& slot) {

@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +35,11 @@ absl::StatusOr<std::shared_ptr<const SecretBytes>> ExtractContent(
     const ContentSource& source, const providers::SecretPtr& secret);
 
 struct FileSlot {
+  // `manifest_index` of a file that the manifest named when an earlier server served the mount, but
+  // does not name any more: its versions stay readable until they are forgotten.
+  static constexpr size_t kNoLongerNamed = SIZE_MAX;
+
+  uint64_t id = 0;  // within the mount, also across servers
   cache::EntryKey key;
   ContentSource source;
   std::string path;    // as shown, below the mount's root
@@ -48,13 +54,19 @@ struct FileSlot {
   // Every version that is in the inode table, oldest first, `current` included.
   std::vector<InodeNumber> versions;
   // Browsed files: plans under way that lead the publisher to the newest version, which the kernel
-  // may not have looked up yet. The slot stays until they are carried out.
+  // may not have looked up yet. The slot stays until they are carried out. (The plans outlive the
+  // server, not this number.)
   size_t unpublished = 0;
   // mtime moves forward with every version, also across a withdrawal.
   WallTime last_modified;
   bool had_version = false;
   // Why the last fetched secret gave no content.
   absl::Status error;
+
+  // In the memory that outlives the server: a file of the manifest always stands there, a browsed
+  // one as long as it has versions. See TreeChanges.
+  std::optional<RecordId> record;
+  bool noted = false;
 };
 
 struct FileChange {
@@ -69,6 +81,11 @@ struct FileChange {
 // nothing leads there any more. Nothing is returned when readers see what they saw before.
 std::optional<FileChange> UpdateFile(InodeTable& table, const std::shared_ptr<FileSlot>& slot,
                                      const cache::EntrySnapshot& snapshot, WallTime now);
+
+// Gives `inode`, a version whose content was lost, its content back, if `secret` is that version.
+// `content` is the file's part of it.
+bool Reattach(InodeTable& table, Inode& inode, const providers::Secret& secret,
+              const std::shared_ptr<const SecretBytes>& content);
 
 // Versions of the file before the newest that the kernel still knows.
 std::vector<InodeNumber> OlderKnownVersions(const InodeTable& table, const FileSlot& slot);

@@ -19,7 +19,25 @@ Inode& InodeTable::Add(InodeNumber parent, std::string name, InodeBody body) {
   inode.name = std::move(name);
   inode.references = 1;
   inode.body = std::move(body);
+  Note(inode);
+  changes_.tree = changes_.wanted;
   return inode;
+}
+
+void InodeTable::Note(Inode& inode) {
+  if (!changes_.wanted || inode.noted) return;
+  inode.noted = true;
+  changes_.inodes.push_back(inode.number);
+}
+
+void InodeTable::Note(InodeNumber number) {
+  if (Inode* inode = Find(number)) Note(*inode);
+}
+
+void InodeTable::NoteSlot(const std::shared_ptr<FileSlot>& slot) {
+  if (!changes_.wanted || slot->noted) return;
+  slot->noted = true;
+  changes_.slots.push_back(slot);
 }
 
 Inode* InodeTable::Find(InodeNumber number) {
@@ -40,13 +58,15 @@ void InodeTable::DropReference(InodeNumber number) {
   Inode* inode = Find(number);
   if (inode == nullptr) return;
   if (inode->references > 0) --inode->references;
+  // Of a browsed directory, only this says whether its name still leads to it.
+  if (std::holds_alternative<std::shared_ptr<BrowseDirectory>>(inode->body)) Note(*inode);
   EraseIfUnused(*inode);
 }
 
 bool InodeTable::Forget(InodeNumber number, uint64_t count) {
   Inode* inode = Find(number);
   if (inode == nullptr || inode->lookups == 0) return false;
-  inode->lookups -= std::min(inode->lookups, count);
+  inode->SetLookups(inode->lookups - std::min(inode->lookups, count));
   if (inode->lookups > 0) return false;
   EraseIfUnused(*inode);
   return true;
@@ -55,14 +75,38 @@ bool InodeTable::Forget(InodeNumber number, uint64_t count) {
 void InodeTable::EraseIfUnused(Inode& inode) {
   if (inode.lookups > 0 || inode.references > 0) return;
   const InodeNumber number = inode.number;
+  if (inode.record) changes_.erased.push_back(*inode.record);
   if (auto* file = std::get_if<FileVersion>(&inode.body)) {
     // The slot may go with its last version: keep it until the list is changed.
     const std::shared_ptr<FileSlot> slot = file->slot;
+    if (changes_.wanted) changes_.ended_files.push_back(number);
     std::erase(slot->versions, number);
+    if (slot->versions.empty()) NoteSlot(slot);
     inodes_.erase(number);
     return;
   }
   inodes_.erase(number);
+}
+
+bool InodeTable::Restore(Inode inode) {
+  inode.references = 0;
+  const InodeNumber number = inode.number;
+  ReserveBelow(number.value() + 1);
+  return inodes_.emplace(number, std::move(inode)).second;
+}
+
+void InodeTable::RemoveUnused() {
+  for (const InodeNumber number : Numbers()) {
+    if (Inode* inode = Find(number)) EraseIfUnused(*inode);
+  }
+}
+
+std::vector<InodeNumber> InodeTable::Numbers() const {
+  std::vector<InodeNumber> numbers;
+  numbers.reserve(inodes_.size());
+  for (const auto& [number, inode] : inodes_) numbers.push_back(number);
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
 }
 
 }  // namespace secretfs::fs

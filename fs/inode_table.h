@@ -2,23 +2,31 @@
 
 // What the kernel knows of one mount: inode number -> what it stands for, and how many lookups the
 // kernel has made of it. Numbers grow and are never used twice, so that a late FORGET or a watch on
-// an old version can never meet another file. The part that must outlive a server (number, parent,
-// name, version, lookups) is plain data in Inode, apart from the body.
+// an old version can never meet another file.
+//
+// The table outlives the server (fs/mount_state.h): lookups are counted in shared memory at once,
+// everything else is noted in changes(), and written by whoever holds the lock before he lets go.
+// References are not written; the tree, when it is restored, counts them anew.
 //
 // Thread-safety: none; the owner's lock guards it. Knows neither cache nor kernel.
 //
 // Invariant: an inode is in the table as long as the kernel may name it (lookups > 0) or the tree
 // leads to it (references > 0), and not a moment longer.
 
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <variant>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/secret_bytes.h"
 #include "fs/publish_plan.h"
+#include "fs/tree_changes.h"
 
 namespace secretfs::fs {
 
@@ -47,6 +55,14 @@ struct FileVersion {
   WallTime fetched;
   // Whether the kernel was told the true size (it was not while `bytes` was null).
   bool size_told = false;
+  // The content had this size, but did not outlive the server that fetched it: `bytes` is null
+  // until the store gives the same version again.
+  std::optional<uint64_t> lost_size = {};
+  // The content is among the kept values, or did not fit there.
+  bool kept = false;
+
+  // Whether size and mtime are those of a content.
+  bool settled() const { return bytes != nullptr || lost_size.has_value(); }
 };
 
 using InodeBody =
@@ -60,6 +76,16 @@ struct Inode {
   uint64_t lookups = 0;
   uint32_t references = 0;  // from the tree
   InodeBody body;
+
+  // In the memory that outlives the server; not set before the first time it is written.
+  std::optional<RecordId> record;
+  std::atomic<uint64_t>* counter = nullptr;  // of `record`: `lookups` once more
+  bool noted = false;                        // stands in changes()
+
+  void SetLookups(uint64_t count) {
+    lookups = count;
+    if (counter != nullptr) counter->store(count, std::memory_order_release);
+  }
 };
 
 class InodeTable {
@@ -82,11 +108,29 @@ class InodeTable {
   // be gone from the table then.
   bool Forget(InodeNumber number, uint64_t count);
 
+  // Everything that was changed since the last time somebody emptied the list. What the members of
+  // an inode or a slot say is written only if it is noted.
+  TreeChanges& changes() { return changes_; }
+  void Note(Inode& inode);
+  void Note(InodeNumber number);
+  void NoteSlot(const std::shared_ptr<FileSlot>& slot);
+
+  // An inode of an earlier server, with its number, lookups and record, without references. False
+  // when there is one with that number.
+  bool Restore(Inode inode);
+  // Numbers below are not given any more.
+  void ReserveBelow(uint64_t number) { next_number_ = std::max(next_number_, number); }
+  uint64_t next_number() const { return next_number_; }
+  // Removes what nobody knows and nothing leads to.
+  void RemoveUnused();
+  std::vector<InodeNumber> Numbers() const;  // in ascending order
+
   size_t size() const { return inodes_.size(); }
 
  private:
   void EraseIfUnused(Inode& inode);
 
+  TreeChanges changes_;
   uint64_t next_number_ = kRootInode.value();
   std::unordered_map<InodeNumber, Inode> inodes_;
 };

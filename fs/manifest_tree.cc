@@ -26,7 +26,7 @@ Child Found(InodeNumber inode) { return {.kind = Child::Kind::kInode, .inode = i
 
 void AddFlatChange(const InodeTable& table, const FileChange& change, PublishPlan& plan) {
   const FileSlot& slot = *change.slot;
-  plan.stale_names.push_back({.parent = slot.parent, .name = slot.name});
+  plan.stale_names.push_back({.parent = slot.parent, .name = slot.name, .path = slot.path});
   if (std::find(plan.stale_directories.begin(), plan.stale_directories.end(), slot.parent) ==
       plan.stale_directories.end()) {
     plan.stale_directories.push_back(slot.parent);
@@ -36,29 +36,48 @@ void AddFlatChange(const InodeTable& table, const FileChange& change, PublishPla
   plan.touched_inodes.insert(plan.touched_inodes.end(), older.begin(), older.end());
 }
 
-ManifestTree::ManifestTree(const MountSpec& spec, InodeTable& table, WallTime now)
-    : layout_(spec.layout), table_(table), root_modified_(now) {
+ManifestTree::ManifestTree(const MountSpec& spec, InodeTable& table)
+    : layout_(spec.layout), table_(table) {
   BuildSkeleton(spec);
+}
+
+void ManifestTree::Start(WallTime now) {
+  root_modified_ = now;
   const InodeNumber root =
       table_.Add(InodeNumber(), "", ViewDirectory{.view = 0, .directory = 0, .modified = now})
           .number;
+  for (const auto& slot : slots_) table_.NoteSlot(slot);
   if (!atomic()) {
     current_ = newest_ = AddView("", root, now);
-    for (const auto& slot : slots_) slot->parent = ParentOf(slot->path);
+    SetParents();
     return;
   }
   current_ = newest_ = AddView(NextGenerationName(now), InodeNumber(), now);
-  const auto add_link = [&](const std::string& name, std::string target) {
-    return table_.Add(root, name, Symlink{.target = std::move(target), .modified = now}).number;
-  };
-  data_link_ = add_link(std::string(kDataLink), views_[current_].name);
+  data_link_ = AddLink(kDataLink, views_[current_].name, now);
   for (const auto& [name, index] : skeleton_[0].directories) {
-    links_[name] = add_link(name, Format("{}/{}", kDataLink, name));
+    links_[name] = AddLink(name, Format("{}/{}", kDataLink, name), now);
   }
   for (const auto& [name, index] : skeleton_[0].files) {
-    links_[name] = add_link(name, Format("{}/{}", kDataLink, name));
+    links_[name] = AddLink(name, Format("{}/{}", kDataLink, name), now);
   }
 }
+
+void ManifestTree::SetParents() {
+  if (atomic()) return;
+  for (const auto& slot : slots_) slot->parent = ParentOf(slot->path);
+}
+
+InodeNumber ManifestTree::AddLink(std::string_view name, std::string target, WallTime now) {
+  return table_
+      .Add(kRootInode, std::string(name), Symlink{.target = std::move(target), .modified = now})
+      .number;
+}
+
+void ManifestTree::NoteView(uint64_t view) {
+  if (table_.changes().wanted) table_.changes().views.insert(view);
+}
+
+void ManifestTree::NoteTree() { table_.changes().tree = table_.changes().wanted; }
 
 void ManifestTree::BuildSkeleton(const MountSpec& spec) {
   skeleton_.emplace_back();
@@ -66,6 +85,7 @@ void ManifestTree::BuildSkeleton(const MountSpec& spec) {
     const FileSpec& file = spec.files[i];
     const auto [directory, name] = SplitLast(file.path);
     auto slot = std::make_shared<FileSlot>();
+    slot->id = i + 1;
     slot->key = {.store = file.store, .ref = file.ref};
     slot->source = file.selection;
     slot->path = file.path;
@@ -90,6 +110,21 @@ size_t ManifestTree::SkeletonDirectoryOf(std::string_view path) {
   return index;
 }
 
+std::optional<size_t> ManifestTree::FindSkeletonDirectory(std::string_view path) const {
+  for (size_t i = 0; i < skeleton_.size(); ++i) {
+    if (skeleton_[i].path == path) return i;
+  }
+  return std::nullopt;
+}
+
+std::shared_ptr<FileSlot> ManifestTree::FindSlot(std::string_view path) const {
+  const auto [parent, name] = SplitLast(path);
+  const auto directory = FindSkeletonDirectory(parent);
+  if (!directory) return nullptr;
+  const auto found = skeleton_[*directory].files.find(name);
+  return found == skeleton_[*directory].files.end() ? nullptr : slots_[found->second];
+}
+
 uint64_t ManifestTree::AddView(std::string name, InodeNumber root, WallTime now) {
   const uint64_t number = newest_ + 1;
   View& view = views_[number];
@@ -97,20 +132,26 @@ uint64_t ManifestTree::AddView(std::string name, InodeNumber root, WallTime now)
   view.directories.resize(skeleton_.size());
   view.files.resize(slots_.size());
   for (size_t i = 0; i < skeleton_.size(); ++i) {
-    const auto [parent_path, component] = SplitLast(skeleton_[i].path);
-    const ViewDirectory body{.view = number, .directory = i, .modified = now};
     if (i == 0 && root != InodeNumber()) {
-      table_.Find(root)->body = body;
+      table_.Find(root)->body = ViewDirectory{.view = number, .directory = 0, .modified = now};
+      table_.Note(root);
       view.directories[0] = root;
       continue;
     }
-    // A parent stands before its children in the skeleton.
-    const InodeNumber parent =
-        i == 0 ? kRootInode : view.directories[SkeletonDirectoryOf(parent_path)];
-    view.directories[i] =
-        table_.Add(parent, i == 0 ? view.name : std::string(component), body).number;
+    view.directories[i] = AddViewDirectory(view, number, i, now);
   }
+  NoteView(number);
   return number;
+}
+
+InodeNumber ManifestTree::AddViewDirectory(const View& view, uint64_t number, size_t index,
+                                           WallTime now) {
+  const auto [parent_path, component] = SplitLast(skeleton_[index].path);
+  const ViewDirectory body{.view = number, .directory = index, .modified = now};
+  // A parent stands before its children in the skeleton.
+  const InodeNumber parent =
+      index == 0 ? kRootInode : view.directories[SkeletonDirectoryOf(parent_path)];
+  return table_.Add(parent, index == 0 ? view.name : std::string(component), body).number;
 }
 
 std::string ManifestTree::NextGenerationName(WallTime now) {
@@ -233,11 +274,13 @@ uint64_t ManifestTree::Publish(const std::vector<FileChange>& changes, WallTime 
       View& view = views_.at(newest_);
       view.files[*change.slot->manifest_index] = change.after;
       table_.AddReference(change.after);
+      NoteView(newest_);
       continue;
     }
     if (!change.first) {
       AddFlatChange(table_, change, plan);
       std::get<ViewDirectory>(table_.Find(change.slot->parent)->body).modified = now;
+      table_.Note(change.slot->parent);
     }
     table_.DropReference(change.before);
   }
@@ -250,6 +293,7 @@ uint64_t ManifestTree::NewGeneration(const std::vector<FileChange>& changes, Wal
   View& view = views_.at(number);
   view.files = views_.at(newest_).files;
   newest_ = number;
+  NoteTree();
   for (const FileChange& change : changes) {
     view.files[*change.slot->manifest_index] = change.after;
     if (change.after != InodeNumber()) plan.touched_paths.push_back(change.slot->path);
@@ -264,54 +308,61 @@ uint64_t ManifestTree::NewGeneration(const std::vector<FileChange>& changes, Wal
 
 Outcome<InodeNumber> ManifestTree::MakeTemporaryLink(std::string_view target, WallTime now) {
   if (!atomic()) return Outcome<InodeNumber>::Fail(EROFS);
-  if (temporary_link_ != InodeNumber()) return Outcome<InodeNumber>::Fail(EEXIST);
-  temporary_link_ = table_
-                        .Add(kRootInode, std::string(kTemporaryDataLink),
-                             Symlink{.target = std::string(target), .modified = now})
-                        .number;
+  if (const Inode* link = table_.Find(temporary_link_)) {
+    if (std::get<Symlink>(link->body).target != target) return Outcome<InodeNumber>::Fail(EEXIST);
+    return {.error = 0, .value = temporary_link_};
+  }
+  temporary_link_ = AddLink(kTemporaryDataLink, std::string(target), now);
   root_modified_ = now;
+  NoteTree();
   return {.error = 0, .value = temporary_link_};
 }
 
 int ManifestTree::RemoveTemporaryLink() {
   if (temporary_link_ == InodeNumber()) return ENOENT;
   table_.DropReference(std::exchange(temporary_link_, InodeNumber()));
+  NoteTree();
   return 0;
 }
 
-int ManifestTree::RenameTemporaryLink(WallTime now, Swap& swap) {
-  const Inode* link = table_.Find(temporary_link_);
-  if (link == nullptr) return ENOENT;
-  const std::string& target = std::get<Symlink>(link->body).target;
-  for (auto& [number, view] : views_) {
-    if (number <= current_ || view.name != target) continue;
-    swap = SwitchTo(number, std::exchange(temporary_link_, InodeNumber()), now);
-    return 0;
+uint64_t ManifestTree::GenerationOf(std::string_view name) const {
+  for (const auto& [number, view] : views_) {
+    if (number >= current_ && !view.name.empty() && view.name == name) return number;
   }
-  return EINVAL;
+  return 0;
+}
+
+int ManifestTree::RenameTemporaryLink(bool again, WallTime now, Swap& swap) {
+  const Inode* link = table_.Find(temporary_link_);
+  if (link == nullptr) return again ? 0 : ENOENT;
+  const uint64_t generation = GenerationOf(std::get<Symlink>(link->body).target);
+  if (generation == 0 || (generation == current_ && !again)) return EINVAL;
+  swap = SwitchTo(generation, std::exchange(temporary_link_, InodeNumber()), now);
+  return 0;
 }
 
 ManifestTree::Swap ManifestTree::ForceSwap(uint64_t generation, WallTime now) {
   const auto view = views_.find(generation);
   if (generation <= current_ || view == views_.end()) return {};
-  const InodeNumber link = table_
-                               .Add(kRootInode, std::string(kDataLink),
-                                    Symlink{.target = view->second.name, .modified = now})
-                               .number;
+  const InodeNumber link = AddLink(kDataLink, view->second.name, now);
   return SwitchTo(generation, link, now);
 }
 
 ManifestTree::Swap ManifestTree::SwitchTo(uint64_t generation, InodeNumber link, WallTime now) {
   table_.DropReference(std::exchange(data_link_, link));
   table_.Find(link)->name = kDataLink;
-  const uint64_t previous = std::exchange(current_, generation);
+  table_.Note(link);
+  NoteTree();
   root_modified_ = now;
+  if (generation == current_) return {};  // once more
+  const uint64_t previous = std::exchange(current_, generation);
   ++swaps_;
   Swap swap{.happened = true, .dropped_names = {}};
   std::vector<uint64_t> over;
   for (auto& [number, view] : views_) {
     if (number >= current_ || number == previous) continue;
     if (!view.name.empty()) swap.dropped_names.push_back(std::exchange(view.name, {}));
+    NoteView(number);
     over.push_back(number);
   }
   for (const uint64_t number : over) FreeIfUnused(number);
@@ -331,6 +382,7 @@ void ManifestTree::FreeIfUnused(uint64_t number) {
   }
   const View view = std::move(found->second);
   views_.erase(found);
+  if (view.record) table_.changes().erased.push_back(*view.record);
   for (const InodeNumber directory : view.directories) table_.DropReference(directory);
   for (const InodeNumber file : view.files) table_.DropReference(file);
 }

@@ -15,8 +15,10 @@
 // Thread-safety: none; the owner's lock guards it, together with the inode table. Fetches nothing
 // and talks to nobody.
 
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +26,7 @@
 #include "fs/file_slot.h"
 #include "fs/inode_table.h"
 #include "fs/mount_spec.h"
+#include "fs/mount_state.h"
 #include "fs/operations.h"
 #include "fs/publish_plan.h"
 
@@ -51,10 +54,22 @@ class ManifestTree {
     std::vector<std::string> dropped_names;  // in the mount's root
   };
 
-  // Makes the root inode and all that needs no value. REQUIRES: `table` is empty and outlives this.
-  ManifestTree(const MountSpec& spec, InodeTable& table, WallTime now);
+  // Makes the slots; their ids are their numbers in the manifest. REQUIRES: `table` outlives this,
+  // and one of the next two is called at once.
+  ManifestTree(const MountSpec& spec, InodeTable& table);
+  // Makes the root inode and all that needs no value. REQUIRES: the table is empty.
+  void Start(WallTime now);
+  // Puts together what an earlier server left. REQUIRES: it was served in this layout, the table
+  // holds the saved inodes, and the slots are as they were; `slot_at` tells which slot of this tree
+  // a saved id means (null: none).
+  void Restore(const SavedTree& saved, WallTime now,
+               const std::function<const FileSlot*(uint64_t)>& slot_at);
 
   const std::vector<std::shared_ptr<FileSlot>>& slots() const { return slots_; }
+  // Null if the manifest does not name it.
+  std::shared_ptr<FileSlot> FindSlot(std::string_view path) const;
+  // The body of a saved inode; one that leads nowhere if the manifest does not name the directory.
+  ViewDirectory BodyOf(const saved::ViewInode& inode) const;
 
   // Lets the browse tree `inode` appear at `path`, whose directory exists already.
   void AddBrowseRoot(const std::string& path, InodeNumber inode);
@@ -74,15 +89,34 @@ class ManifestTree {
   uint64_t Publish(const std::vector<FileChange>& changes, WallTime now, PublishPlan& plan);
 
   // Atomic layout: the publisher's two steps. The link is a new inode with a reference of the tree.
+  // The same once more, as long as the link stands: the answer did not reach the kernel.
   Outcome<InodeNumber> MakeTemporaryLink(std::string_view target, WallTime now);
   int RemoveTemporaryLink();
-  // Moves `..data`. EINVAL unless the temporary link names a generation newer than the current.
-  int RenameTemporaryLink(WallTime now, Swap& swap);
+  // Moves `..data`. EINVAL unless the temporary link names a generation newer than the current, or
+  // the current one when `again`: the publisher is not known to have finished with it, so that
+  // watchers may hear of it twice. Then the rename may also have been done already.
+  int RenameTemporaryLink(bool again, WallTime now, Swap& swap);
   // The same without the publisher, unless `generation` is current or over already.
   Swap ForceSwap(uint64_t generation, WallTime now);
 
   // The kernel has forgotten the directory.
   void OnForgotten(uint64_t view);
+
+  // For the memory that outlives the server.
+  void Save(saved::Tree& tree) const;
+  // Nothing: the view is gone. `record` is where the view stands, or will.
+  std::optional<saved::View> SaveView(uint64_t view, std::optional<RecordId>*& record);
+  const std::string& PathOf(const ViewDirectory& directory) const {
+    return skeleton_[directory.directory].path;
+  }
+
+  uint64_t current() const { return current_; }
+  uint64_t newest() const { return newest_; }
+  bool has_temporary_link() const { return temporary_link_ != InodeNumber(); }
+  // What leads from the current generation to the newest.
+  PublishPlan PlanOfPendingSwap() const;
+  // The number of the generation with that name, if it is not older than the current; 0: none.
+  uint64_t GenerationOf(std::string_view name) const;
 
   // Whether a newer generation is on its way.
   bool is_swap_pending() const { return newest_ != current_; }
@@ -102,6 +136,7 @@ class ManifestTree {
     std::vector<InodeNumber> directories;  // by skeleton directory
     std::vector<InodeNumber> files;        // by slot; 0: none. Unused in the flat layout
     bool prefetch_claimed = false;
+    std::optional<RecordId> record;
   };
 
   bool atomic() const { return layout_ == Layout::kAtomic; }
@@ -110,7 +145,16 @@ class ManifestTree {
   }
   size_t SkeletonDirectoryOf(std::string_view path);
   void BuildSkeleton(const MountSpec& spec);
+  std::optional<size_t> FindSkeletonDirectory(std::string_view path) const;
   uint64_t AddView(std::string name, InodeNumber root, WallTime now);
+  InodeNumber AddViewDirectory(const View& view, uint64_t number, size_t index, WallTime now);
+  InodeNumber AddLink(std::string_view name, std::string target, WallTime now);
+  void SetParents();
+  void NoteView(uint64_t view);
+  void NoteTree();
+  void RestoreView(const SavedTree::Kept<saved::View>& saved, WallTime now,
+                   const std::function<const FileSlot*(uint64_t)>& slot_at);
+  void RestoreLinks(const SavedTree& saved, WallTime now);
   std::string NextGenerationName(WallTime now);
   Child FindInAtomicRoot(std::string_view name) const;
   std::vector<DirectoryEntry> ListAtomicRoot() const;

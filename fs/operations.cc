@@ -37,19 +37,20 @@ std::vector<providers::Capabilities> CapabilitiesOf(const MountSpec& spec,
 
 std::unique_ptr<Operations> Operations::Make(MountSpec spec, cache::Cache& cache,
                                              const Clock& clock, PublishSink& sink,
-                                             GroupsOf groups_of) {
+                                             GroupsOf groups_of, MountMemory memory) {
   if (!groups_of) groups_of = ProcessGroups;
-  return std::make_unique<OperationsImpl>(std::move(spec), cache, clock, sink,
-                                          std::move(groups_of));
+  return std::make_unique<OperationsImpl>(std::move(spec), cache, clock, sink, std::move(groups_of),
+                                          std::move(memory));
 }
 
 OperationsImpl::OperationsImpl(MountSpec spec, cache::Cache& cache, const Clock& clock,
-                               PublishSink& sink, GroupsOf groups_of)
+                               PublishSink& sink, GroupsOf groups_of, MountMemory memory)
     : spec_(std::move(spec)),
       cache_(cache),
       clock_(clock),
       sink_(sink),
       groups_of_(std::move(groups_of)),
+      memory_(std::move(memory)),
       capabilities_(CapabilitiesOf(spec_, cache)) {
   std::map<cache::EntryKey, cache::Policy> policies;
   for (const FileSpec& file : spec_.files) {
@@ -58,24 +59,32 @@ OperationsImpl::OperationsImpl(MountSpec spec, cache::Cache& cache, const Clock&
     if (!added) found->second = cache::Stricter(found->second, file.policy);
   }
   {
-    absl::MutexLock lock(&mutex_);
+    TreeLock lock(*this);
+    table_.changes().wanted = outlives();
     const bool browse_only = spec_.browse.size() == 1 && spec_.browse.front().path.empty();
-    if (!browse_only) {
-      manifest_ = std::make_unique<ManifestTree>(spec_, table_, clock_.WallNow());
-      for (const auto& slot : manifest_->slots()) {
-        WatchedEntry& entry = entries_[slot->key];
-        entry.pinned = entry.interested = true;
-        entry.known.key = slot->key;
-        entry.slots.push_back(slot);
-      }
-    }
-    AddBrowseTrees();
+    if (!browse_only) manifest_ = std::make_unique<ManifestTree>(spec_, table_);
+    StartTree();
   }
   for (const auto& [key, policy] : policies) {
     cache::Interest interest = cache_.AddInterest(key, policy, /*pinned=*/true, this);
     absl::MutexLock lock(&mutex_);
     entries_[key].interest = std::move(interest);
   }
+  std::map<cache::EntryKey, cache::Policy> restored;
+  {
+    absl::MutexLock lock(&mutex_);
+    restored = keys_to_read_;
+  }
+  for (const auto& [key, policy] : restored) EnsureInterest(key, policy);
+}
+
+void OperationsImpl::Freeze() {
+  cache_.RemoveListener(this);
+  gate_->Close();
+  std::unordered_map<uint64_t, std::function<void(int)>> parked;  // destroyed without the lock
+  absl::MutexLock lock(&mutex_);
+  parked.swap(parked_);
+  swap_waiters_.clear();
 }
 
 OperationsImpl::~OperationsImpl() {
@@ -113,9 +122,8 @@ bool OperationsImpl::Remember(WatchedEntry& entry, const cache::EntrySnapshot& s
 
 void OperationsImpl::Apply(std::span<const cache::EntrySnapshot> snapshots, SnapshotSource source) {
   PublishPlan plan;
-  uint64_t generation = 0;
   {
-    absl::MutexLock lock(&mutex_);
+    TreeLock lock(*this);
     const WallTime now = clock_.WallNow();
     std::vector<FileChange> manifest_changes;
     std::vector<std::shared_ptr<FileSlot>> browsed;
@@ -129,7 +137,6 @@ void OperationsImpl::Apply(std::span<const cache::EntrySnapshot> snapshots, Snap
           manifest_changes.push_back(*std::move(change));
         } else {
           OnBrowsedFileChange(*change, plan);
-          ++slot->unpublished;
           browsed.push_back(slot);
         }
       }
@@ -137,62 +144,96 @@ void OperationsImpl::Apply(std::span<const cache::EntrySnapshot> snapshots, Snap
         OnDirectorySecret(directory, snapshot, plan);
       }
     }
-    if (!browsed.empty()) {
-      plan.done = Guarded([this, browsed = std::move(browsed)] { AfterBrowsedPublish(browsed); });
-    }
+    uint64_t generation = 0;
     if (manifest_ != nullptr) generation = manifest_->Publish(manifest_changes, now, plan);
-    if (!IsEmpty(plan) && generation == 0) ++flat_updates_;
+    if (!IsEmpty(plan) && generation == 0) {
+      ++flat_updates_;
+      table_.changes().tree = table_.changes().wanted;
+    }
+    Begin(plan, generation, std::move(browsed));
   }
-  Submit(std::move(plan), generation);
+  Submit(std::move(plan));
 }
 
 // ---- publishing
 // ----------------------------------------------------------------------------------
 
-void OperationsImpl::Submit(PublishPlan plan, uint64_t generation) {
+void OperationsImpl::Begin(PublishPlan& plan, uint64_t generation,
+                           std::vector<std::shared_ptr<FileSlot>> browsed) {
   if (IsEmpty(plan)) return;
-  if (generation != 0) plan.done = Guarded([this, generation] { AfterPublish(generation); });
-  sink_.Submit(std::move(plan));
+  if (!outlives() && generation == 0 && browsed.empty()) return;  // nobody asks when it is done
+  const uint64_t id = next_plan_++;
+  PlanUnderWay& under_way = plans_[id];
+  if (outlives()) {
+    saved::Plan saved{.id = id, .generation = generation, .slots = {}, .plan = plan};
+    for (const auto& slot : browsed) saved.slots.push_back(slot->id);
+    under_way.payload = saved::Encode(saved);
+    unwritten_plans_.push_back(id);
+    table_.changes().tree = true;
+  }
+  under_way.generation = generation;
+  for (const auto& slot : browsed) ++slot->unpublished;
+  under_way.slots = std::move(browsed);
+  plan.done = Guarded([this, id] { AfterPlan(id); });
 }
 
-// The publisher has moved `..data` through the mount. If it could not (the process may not write
-// there), readers shall see the new generation all the same; only watchers of the root miss it.
-void OperationsImpl::AfterPublish(uint64_t generation) {
+void OperationsImpl::Submit(PublishPlan plan) {
+  if (!IsEmpty(plan)) sink_.Submit(std::move(plan));
+}
+
+// The publisher has carried the plan out, as far as it could. If it could not move `..data` through
+// the mount (the process may not write there), readers shall see the new generation all the same;
+// only watchers of the root miss it. Of browsed files, the newest versions were looked up: from
+// here on the kernel's lookups keep them.
+void OperationsImpl::AfterPlan(uint64_t id) {
   ManifestTree::Swap swap;
   std::vector<SwapWaiter> waiters;
+  PublishPlan plan;
+  std::vector<cache::Interest> ended;  // before the lock: interests end without it
   {
-    absl::MutexLock lock(&mutex_);
-    swap = manifest_->ForceSwap(generation, clock_.WallNow());
-    if (swap.happened) waiters = TakeSwapWaiters();
+    TreeLock lock(*this);
+    const auto node = plans_.extract(id);
+    if (node.empty()) return;
+    const PlanUnderWay& done = node.mapped();
+    if (done.record) table_.changes().erased.push_back(*done.record);
+    for (const auto& slot : done.slots) {
+      --slot->unpublished;
+      ForgetBrowsedFile(slot, ended);
+    }
+    if (done.generation != 0) swap = manifest_->ForceSwap(done.generation, clock_.WallNow());
+    if (swap.happened) {
+      waiters = TakeSwapWaiters();
+      plan = BeginAfterSwap(swap, /*forced=*/true);
+    }
   }
   if (!swap.happened) return;
   Log().warn(
       "the update was published without an event for watchers of the mount's root, because "
       "..data could not be renamed through the mount");
-  AfterSwap(swap, /*forced=*/true, std::move(waiters));
+  Submit(std::move(plan));
+  AnswerSwapWaiters(waiters);
 }
 
-// The publisher has looked the newest versions up, if it could reach them: from here on the
-// kernel's lookups keep the files.
-void OperationsImpl::AfterBrowsedPublish(const std::vector<std::shared_ptr<FileSlot>>& slots) {
-  std::vector<cache::Interest> ended;
-  absl::MutexLock lock(&mutex_);
-  for (const auto& slot : slots) {
-    --slot->unpublished;
-    ForgetBrowsedFile(slot, ended);
-  }
+bool OperationsImpl::IsPublishingCurrent() const {
+  return std::any_of(plans_.begin(), plans_.end(), [&](const auto& plan) {
+    return plan.second.generation != 0 && plan.second.generation == manifest_->current();
+  });
 }
 
-void OperationsImpl::AfterSwap(const ManifestTree::Swap& swap, bool forced,
-                               std::vector<SwapWaiter> waiters) {
+PublishPlan OperationsImpl::BeginAfterSwap(const ManifestTree::Swap& swap, bool forced) {
   PublishPlan plan;
-  for (const std::string& name : swap.dropped_names) {
-    plan.stale_names.push_back({.parent = kRootInode, .name = name});
-  }
-  if (forced) plan.stale_names.push_back({.parent = kRootInode, .name = std::string(kDataLink)});
+  const auto add = [&](const std::string& name) {
+    plan.stale_names.push_back({.parent = kRootInode, .name = name, .path = name});
+  };
+  for (const std::string& name : swap.dropped_names) add(name);
+  if (forced) add(std::string(kDataLink));
   if (!plan.stale_names.empty()) plan.stale_directories.push_back(kRootInode);
-  Submit(std::move(plan), 0);
-  // ESTALE lets the kernel walk the path again, by `..data` as it is now.
+  Begin(plan);
+  return plan;
+}
+
+// ESTALE lets the kernel walk the path again, by `..data` as it is now.
+void OperationsImpl::AnswerSwapWaiters(const std::vector<SwapWaiter>& waiters) {
   for (const SwapWaiter& waiter : waiters) ReplyError(waiter.id, waiter.reply, ESTALE);
 }
 
@@ -208,7 +249,7 @@ Outcome<Entry> OperationsImpl::MakeSymlink(InodeNumber parent, std::string_view 
   if (!caller.is_publisher || parent != kRootInode || name != kTemporaryDataLink) {
     return Outcome<Entry>::Fail(EROFS);
   }
-  absl::MutexLock lock(&mutex_);
+  TreeLock lock(*this);
   if (manifest_ == nullptr) return Outcome<Entry>::Fail(EROFS);
   const auto link = manifest_->MakeTemporaryLink(target, clock_.WallNow());
   if (link.error != 0) return Outcome<Entry>::Fail(link.error);
@@ -221,22 +262,25 @@ int OperationsImpl::Rename(InodeNumber parent, std::string_view name, InodeNumbe
       name != kTemporaryDataLink || new_name != kDataLink) {
     return EROFS;
   }
-  ManifestTree::Swap swap;
   std::vector<SwapWaiter> waiters;
+  PublishPlan plan;
   {
-    absl::MutexLock lock(&mutex_);
+    TreeLock lock(*this);
     if (manifest_ == nullptr) return EROFS;
-    const int error = manifest_->RenameTemporaryLink(clock_.WallNow(), swap);
+    ManifestTree::Swap swap;
+    const int error = manifest_->RenameTemporaryLink(IsPublishingCurrent(), clock_.WallNow(), swap);
     if (error != 0) return error;
     waiters = TakeSwapWaiters();
+    plan = BeginAfterSwap(swap, /*forced=*/false);
   }
-  AfterSwap(swap, /*forced=*/false, std::move(waiters));
+  Submit(std::move(plan));
+  AnswerSwapWaiters(waiters);
   return 0;
 }
 
 int OperationsImpl::Unlink(InodeNumber parent, std::string_view name, const Caller& caller) {
   if (!caller.is_publisher || parent != kRootInode || name != kTemporaryDataLink) return EROFS;
-  absl::MutexLock lock(&mutex_);
+  TreeLock lock(*this);
   return manifest_ == nullptr ? EROFS : manifest_->RemoveTemporaryLink();
 }
 
@@ -257,7 +301,7 @@ Outcome<Attributes> OperationsImpl::Truncate(InodeNumber inode, uint64_t size,
 
 void OperationsImpl::Forget(InodeNumber inode, uint64_t count) {
   std::vector<cache::Interest> ended;  // before the lock: interests end without it
-  absl::MutexLock lock(&mutex_);
+  TreeLock lock(*this);
   const Inode* found = table_.Find(inode);
   if (found == nullptr) return;
   // What the body says has to be read before the inode may go.
@@ -295,9 +339,9 @@ Attributes OperationsImpl::AttributesOf(const Inode& inode) const {
   Attributes attributes;
   if (const auto* file = std::get_if<FileVersion>(&inode.body)) {
     attributes = FileAttributes(*file->slot);
-    attributes.size = file->bytes == nullptr ? 0 : file->bytes->size();
+    attributes.size = file->bytes == nullptr ? file->lost_size.value_or(0) : file->bytes->size();
     attributes.modified = file->modified;
-    attributes.settled = file->bytes != nullptr;
+    attributes.settled = file->settled();
   } else if (const auto* link = std::get_if<Symlink>(&inode.body)) {
     attributes.mode = S_IFLNK | 0777;
     attributes.size = link->target.size();
@@ -319,11 +363,18 @@ Attributes OperationsImpl::AttributesOf(const Inode& inode) const {
   return attributes;
 }
 
+void OperationsImpl::TellSize(Inode& inode) {
+  auto* file = std::get_if<FileVersion>(&inode.body);
+  if (file == nullptr || file->size_told == file->settled()) return;
+  file->size_told = file->settled();
+  table_.Note(inode);
+}
+
 Outcome<Attributes> OperationsImpl::GetAttributes(InodeNumber inode) {
-  absl::MutexLock lock(&mutex_);
+  TreeLock lock(*this);
   Inode* found = table_.Find(inode);
   if (found == nullptr) return Outcome<Attributes>::Fail(ESTALE);
-  if (auto* file = std::get_if<FileVersion>(&found->body)) file->size_told = file->bytes != nullptr;
+  TellSize(*found);
   return {.error = 0, .value = AttributesOf(*found)};
 }
 
@@ -334,16 +385,6 @@ Outcome<std::string> OperationsImpl::ReadLink(InodeNumber inode) {
   const auto* link = std::get_if<Symlink>(&found->body);
   if (link == nullptr) return Outcome<std::string>::Fail(EINVAL);
   return {.error = 0, .value = link->target};
-}
-
-Outcome<Content> OperationsImpl::Read(InodeNumber inode) {
-  absl::MutexLock lock(&mutex_);
-  const Inode* found = table_.Find(inode);
-  if (found == nullptr) return Outcome<Content>::Fail(ESTALE);
-  const auto* file = std::get_if<FileVersion>(&found->body);
-  if (file == nullptr) return Outcome<Content>::Fail(EISDIR);
-  if (file->bytes == nullptr) return Outcome<Content>::Fail(EIO);  // never opened
-  return {.error = 0, .value = {.bytes = file->bytes}};
 }
 
 // ---- status
@@ -379,7 +420,7 @@ Outcome<std::string> OperationsImpl::GetExtendedAttribute(InodeNumber inode,
     const auto* file = std::get_if<FileVersion>(&found->body);
     if (file == nullptr) return Result::Fail(ENODATA);
     const FileSlot& slot = *file->slot;
-    const bool settled = file->bytes != nullptr;
+    const bool settled = file->settled();
     store = slot.key.store;
     if (name == "key") return {.error = 0, .value = slot.key.ref.key};
     if (name == "state") return {.error = 0, .value = StateText(slot, inode)};

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/kept_values.h"
 #include "cache/cache.h"
 #include "fs/mount_spec.h"
 #include "fs/mount_status.h"
@@ -91,13 +92,38 @@ using Reply = std::function<void(Outcome<T>)>;
 // The supplementary groups of a process; nothing when they cannot be learnt.
 using GroupsOf = std::function<std::optional<std::vector<gid_t>>(pid_t)>;
 
+class MountState;
+
+// Where a mount keeps what the next server needs; all of it outlives the object. Without it (null)
+// nothing survives.
+struct MountMemory {
+  // The tree. What an earlier server left there is served on: the same inode numbers, lookups and
+  // versions.
+  MountState* state = nullptr;
+  // The content of versions, under `values_prefix` + inode number; no other names begin with it.
+  // Without it, a version whose content is wanted again is fetched again.
+  KeptValues* values = nullptr;
+  std::string values_prefix = {};
+};
+
 class Operations {
  public:
   // REQUIRES: ValidateMountSpec(spec) is OK; cache, clock and sink outlive the object, which is not
-  // destroyed on the I/O thread. `groups_of`: null means from /proc.
+  // destroyed on the I/O thread. `groups_of`: null means from /proc. One object at a time uses a
+  // MountMemory, and only one ever what its state held at first.
   static std::unique_ptr<Operations> Make(MountSpec spec, cache::Cache& cache, const Clock& clock,
-                                          PublishSink& sink, GroupsOf groups_of = nullptr);
+                                          PublishSink& sink, GroupsOf groups_of = nullptr,
+                                          MountMemory memory = {});
   virtual ~Operations() = default;
+
+  // After an earlier server's death, once, when the publisher is attached: plans that it may not
+  // have carried out are submitted (again), and values that it showed are read from the cache, so
+  // that they are kept fresh. Does nothing for a mount that nobody has served before.
+  virtual void Resume() = 0;
+  // Another server takes over: from now on nothing changes any more, nothing is answered, and what
+  // is parked never will be. Only the destructor may follow. REQUIRES: nobody else is calling, nor
+  // will; not on the I/O thread.
+  virtual void Freeze() = 0;
 
   // Whether OPEN must be served; otherwise the first Open says use_no_open.
   virtual bool serves_open() const = 0;
@@ -117,8 +143,10 @@ class Operations {
   // version has taken the name meanwhile: the kernel then looks the path up again.
   virtual void Open(RequestId id, InodeNumber inode, int flags, const Caller& caller,
                     Reply<OpenedFile> reply) = 0;
-  // All of the content; the channel cuts out offset and size.
-  virtual Outcome<Content> Read(InodeNumber inode) = 0;
+  // All of the content; the channel cuts out offset and size. Answered at once, except for a
+  // version whose content did not outlive an earlier server: then the store is asked for it, and
+  // the answer is ESTALE if it has another one by now.
+  virtual void Read(RequestId id, InodeNumber inode, Reply<Content> reply) = 0;
 
   // The whole listing, without "." and "..": one snapshot for each opendir.
   virtual void OpenDirectory(RequestId id, InodeNumber inode, const Caller& caller,

@@ -336,14 +336,15 @@ void OperationsImpl::RunRequest(std::shared_ptr<Request> request) {
   BrowseStep step;
   bool answered = false;
   {
-    absl::MutexLock lock(&mutex_);
+    TreeLock lock(*this);
     // Interrupted: nothing may be entered any more.
     if (request->parked && !parked_.contains(request->id.value())) return;
     step = NextStep(*request, plan);
     answered = step.kind == BrowseStep::Kind::kReply;
     if (answered && request->parked) Unpark(request->id);
+    Begin(plan);
   }
-  Submit(std::move(plan), 0);
+  Submit(std::move(plan));
   if (answered) {
     request->reply(std::move(request->outcome));
     return;
@@ -394,10 +395,11 @@ void OperationsImpl::AskForList(std::shared_ptr<Request> request, const BrowseSt
                 PublishPlan plan;
                 request->listed = listed.status();
                 {
-                  absl::MutexLock lock(&mutex_);
+                  TreeLock lock(*this);
                   OnListed(request->directory, std::move(listed), plan);
+                  Begin(plan);
                 }
-                Submit(std::move(plan), 0);
+                Submit(std::move(plan));
                 Run(request);
               }));
 }
@@ -437,10 +439,11 @@ void OperationsImpl::AskForFields(std::shared_ptr<Request> request, const Browse
                 request->fields_read = fetched.status();
                 if (fetched.ok()) Apply(std::span(&*fetched, 1), SnapshotSource::kRead);
                 {
-                  absl::MutexLock lock(&mutex_);
+                  TreeLock lock(*this);
                   OnFieldsRead(request->directory, fetched.status(), plan, ended);
+                  Begin(plan);
                 }
-                Submit(std::move(plan), 0);
+                Submit(std::move(plan));
                 Run(request);
               }));
 }
@@ -461,6 +464,7 @@ void OperationsImpl::OnFieldsRead(InodeNumber number, const absl::Status& status
   // No secret, or none for us: nothing to keep fresh.
   directory->fields = nullptr;
   if (absl::IsNotFound(status) && !directory->is_root) directory->is_secret = Fact::kNo;
+  table_.Note(number);
   std::erase(entry->second.directories, number);
   EndEntryIfUnused(key, ended);
 }

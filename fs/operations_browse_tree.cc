@@ -57,10 +57,14 @@ void AddStaleDirectory(InodeNumber directory, PublishPlan& plan) {
 }  // namespace
 
 void OperationsImpl::AddBrowseTrees() {
-  for (size_t i = 0; i < spec_.browse.size(); ++i) {
-    const BrowseSpec& spec = spec_.browse[i];
+  for (size_t i = 0; i < spec_.browse.size(); ++i) AddBrowseTree(i, InodeNumber());
+}
+
+void OperationsImpl::AddBrowseTree(size_t tree, InodeNumber inode) {
+  const BrowseSpec& spec = spec_.browse[tree];
+  if (table_.Find(inode) == nullptr) {
     auto directory = std::make_shared<BrowseDirectory>();
-    directory->tree = i;
+    directory->tree = tree;
     directory->path = spec.path;
     directory->store_path = spec.prefix;
     directory->is_root = true;
@@ -70,15 +74,14 @@ void OperationsImpl::AddBrowseTrees() {
       directory->is_prefix = Fact::kYes;
       directory->is_secret = Fact::kNo;
     }
-    if (spec.path.empty()) {
-      browse_roots_.push_back(table_.Add(InodeNumber(), "", std::move(directory)).number);
-      return;
-    }
-    const InodeNumber parent = manifest_->ParentOf(spec.path);
-    const std::string name = spec.path.substr(spec.path.rfind('/') + 1);
-    browse_roots_.push_back(table_.Add(parent, name, std::move(directory)).number);
-    manifest_->AddBrowseRoot(spec.path, browse_roots_.back());
+    const InodeNumber parent = spec.path.empty() ? InodeNumber() : manifest_->ParentOf(spec.path);
+    inode =
+        table_.Add(parent, spec.path.substr(spec.path.rfind('/') + 1), std::move(directory)).number;
+  } else {
+    table_.AddReference(inode);
   }
+  browse_roots_.push_back(inode);
+  if (!spec.path.empty()) manifest_->AddBrowseRoot(spec.path, inode);
 }
 
 BrowseDirectory* OperationsImpl::FindBrowseDirectory(InodeNumber number) {
@@ -94,6 +97,7 @@ BrowseDirectory* OperationsImpl::FindBrowseDirectory(InodeNumber number) {
 Inode& OperationsImpl::NewBrowsedFile(const Inode& parent_inode, const BrowseName& name) {
   const BrowseDirectory& parent = *std::get<std::shared_ptr<BrowseDirectory>>(parent_inode.body);
   auto slot = std::make_shared<FileSlot>();
+  slot->id = next_slot_++;
   slot->key = KeyOfFile(parent, name, spec_.browse[parent.tree].store);
   if (name.kind == BrowseName::Kind::kField) {
     slot->source = FieldValue{.field = name.name};
@@ -116,6 +120,7 @@ Inode& OperationsImpl::NewBrowsedFile(const Inode& parent_inode, const BrowseNam
   Inode& inode = table_.Add(parent_inode.number, name.shown, std::move(version));
   slot->current = inode.number;
   slot->versions.push_back(inode.number);
+  table_.NoteSlot(slot);
   return inode;
 }
 
@@ -138,8 +143,11 @@ Outcome<Entry> OperationsImpl::EnterChild(Inode& parent_inode, const BrowseName&
     directory.facts_at = clock_.Now();
     // A name that was probed, not listed, is known only in part.
     const Fact otherwise = parent.listed == nullptr ? Fact::kUnknown : Fact::kNo;
-    directory.is_prefix = name.is_prefix ? Fact::kYes : otherwise;
-    directory.is_secret = name.is_secret ? Fact::kYes : otherwise;
+    const Fact is_prefix = name.is_prefix ? Fact::kYes : otherwise;
+    const Fact is_secret = name.is_secret ? Fact::kYes : otherwise;
+    if (is_prefix != directory.is_prefix || is_secret != directory.is_secret) table_.Note(*inode);
+    directory.is_prefix = is_prefix;
+    directory.is_secret = is_secret;
     return Enter(*inode, /*cacheable=*/true);
   }
   Inode* inode = child.file == nullptr ? nullptr : table_.Find(child.file->current);
@@ -173,12 +181,16 @@ void OperationsImpl::SetListing(InodeNumber number, std::vector<providers::ListE
   directory->listed_at = directory->facts_at = clock_.Now();
   directory->relist = false;
   directory->list_denied_until.reset();
-  if (!directory->is_root) directory->is_prefix = FactOf(!entries.empty());
+  if (!directory->is_root && directory->is_prefix != FactOf(!entries.empty())) {
+    directory->is_prefix = FactOf(!entries.empty());
+    table_.Note(number);
+  }
   auto table = std::make_shared<const NameTable>(
       NameTable::OfListing(std::move(entries), capabilities_[directory->tree].structured));
   if (directory->listed != nullptr && directory->listed->names() == table->names()) return;
   if (directory->listed != nullptr) {
     directory->modified = clock_.WallNow();
+    table_.Note(number);
     AddStaleDirectory(number, plan);
   }
   directory->listed = std::move(table);
@@ -197,6 +209,7 @@ void OperationsImpl::OnDirectorySecret(InodeNumber number, const cache::EntrySna
   BrowseDirectory* directory = FindBrowseDirectory(number);
   if (directory == nullptr) return;
   const std::shared_ptr<const NameTable> before = directory->fields;
+  const Fact was_secret = directory->is_secret;
   if (snapshot.secret != nullptr) {
     directory->is_secret = Fact::kYes;
     directory->fields = std::make_shared<const NameTable>(
@@ -205,11 +218,15 @@ void OperationsImpl::OnDirectorySecret(InodeNumber number, const cache::EntrySna
              snapshot.state == cache::EntryState::kExpired) {
     directory->fields = nullptr;
   }
+  if ((before == nullptr) != (directory->fields == nullptr) || was_secret != directory->is_secret) {
+    table_.Note(number);
+  }
   const auto names = [](const auto& table) {
     return table == nullptr ? std::vector<BrowseName>() : table->names();
   };
   if (before == nullptr || names(before) == names(directory->fields)) return;
   directory->modified = clock_.WallNow();
+  table_.Note(number);
   AddStaleDirectory(number, plan);
   ReconcileChildren(number, plan);
 }
@@ -224,6 +241,10 @@ void OperationsImpl::ReconcileChildren(InodeNumber number, PublishPlan& plan) {
       if (!Matches(directory, child, *name)) {
         removed.push_back(shown);
       } else if (BrowseDirectory* below = FindBrowseDirectory(child.directory)) {
+        if (below->is_prefix != FactOf(name->is_prefix) ||
+            below->is_secret != FactOf(name->is_secret)) {
+          table_.Note(child.directory);
+        }
         below->is_prefix = FactOf(name->is_prefix);
         below->is_secret = FactOf(name->is_secret);
         below->facts_at = clock_.Now();
@@ -244,7 +265,8 @@ void OperationsImpl::RemoveChild(InodeNumber number, const std::string& shown, P
   const auto node = directory.children.extract(shown);
   if (node.empty()) return;
   const BrowseDirectory::Child& child = node.mapped();
-  plan.stale_names.push_back({.parent = number, .name = shown});
+  plan.stale_names.push_back(
+      {.parent = number, .name = shown, .path = JoinShownPath(directory.path, shown)});
   AddStaleDirectory(number, plan);
   if (child.file == nullptr) {
     table_.DropReference(child.directory);
@@ -256,6 +278,7 @@ void OperationsImpl::RemoveChild(InodeNumber number, const std::string& shown, P
     std::erase(entry->second.slots, child.file);
   }
   const InodeNumber before = std::exchange(child.file->current, InodeNumber());
+  table_.NoteSlot(child.file);
   const auto older = OlderKnownVersions(table_, *child.file);
   plan.touched_inodes.insert(plan.touched_inodes.end(), older.begin(), older.end());
   table_.DropReference(before);
@@ -267,6 +290,7 @@ void OperationsImpl::OnBrowsedFileChange(const FileChange& change, PublishPlan& 
   BrowseDirectory* parent = FindBrowseDirectory(change.slot->parent);
   if (parent == nullptr) return;
   parent->modified = clock_.WallNow();
+  table_.Note(change.slot->parent);
   // A value was withdrawn: whether the name still stands, only the store can say.
   if (change.after == InodeNumber()) parent->relist = true;
 }
@@ -312,6 +336,7 @@ void OperationsImpl::ForgetBrowsedFile(const std::shared_ptr<FileSlot>& slot,
     }
   }
   table_.DropReference(std::exchange(slot->current, InodeNumber()));
+  table_.NoteSlot(slot);
   if (const auto entry = entries_.find(slot->key); entry != entries_.end()) {
     std::erase(entry->second.slots, slot);
   }
@@ -329,6 +354,7 @@ void OperationsImpl::ForgetBrowsedDirectory(InodeNumber number, InodeNumber pare
   if (directory.is_root) {
     // Its own inode stays, without what the entry kept up to date.
     FindBrowseDirectory(number)->fields = nullptr;
+    table_.Note(number);
     return;
   }
   const std::string name = directory.path.substr(directory.path.rfind('/') + 1);

@@ -11,9 +11,17 @@
 //
 // What the cache says is applied in one place (Apply), on the I/O thread only, so that plans reach
 // the publisher in the order in which the tree changed.
+//
+// What outlives the server (MountMemory): every section that may change the tree is guarded by a
+// TreeLock, which writes what was changed before it lets go: before any reply, and before the plan
+// that tells of it is submitted. Plans are written with the change that they tell of, and erased
+// when the publisher has carried them out, so that whatever a server was killed in the middle of is
+// published again by the next one. Only lookups are counted outside of transactions, at once:
+// killed between counting and replying, a server leaves one too many, never one too few.
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -26,6 +34,7 @@
 #include "fs/callback_gate.h"
 #include "fs/inode_table.h"
 #include "fs/manifest_tree.h"
+#include "fs/mount_state.h"
 #include "fs/operations.h"
 
 namespace secretfs::fs {
@@ -33,8 +42,11 @@ namespace secretfs::fs {
 class OperationsImpl final : public Operations, private cache::Listener {
  public:
   OperationsImpl(MountSpec spec, cache::Cache& cache, const Clock& clock, PublishSink& sink,
-                 GroupsOf groups_of);
+                 GroupsOf groups_of, MountMemory memory);
   ~OperationsImpl() override;
+
+  void Resume() override;
+  void Freeze() override;
 
   bool serves_open() const override { return !spec_.browse.empty() || spec_.audit_open; }
   void Lookup(RequestId id, InodeNumber parent, std::string_view name, const Caller& caller,
@@ -45,7 +57,7 @@ class OperationsImpl final : public Operations, private cache::Listener {
   Outcome<std::string> ReadLink(InodeNumber inode) override;
   void Open(RequestId id, InodeNumber inode, int flags, const Caller& caller,
             Reply<OpenedFile> reply) override;
-  Outcome<Content> Read(InodeNumber inode) override;
+  void Read(RequestId id, InodeNumber inode, Reply<Content> reply) override;
   void OpenDirectory(RequestId id, InodeNumber inode, const Caller& caller,
                      Reply<DirectoryListing> reply) override;
   Outcome<std::string> GetExtendedAttribute(InodeNumber inode, std::string_view name) override;
@@ -93,6 +105,32 @@ class OperationsImpl final : public Operations, private cache::Listener {
     std::vector<cache::EntryKey> prefetch;
   };
 
+  // A plan that the publisher has not carried out yet.
+  struct PlanUnderWay {
+    uint64_t generation = 0;                       // that it switches to; 0: none
+    std::vector<std::shared_ptr<FileSlot>> slots;  // browsed: see FileSlot::unpublished
+    std::optional<RecordId> record;
+    std::string payload;  // not written yet
+  };
+
+  // mutex_, and at the end everything that was changed is written.
+  class ABSL_SCOPED_LOCKABLE TreeLock {
+   public:
+    explicit TreeLock(OperationsImpl& operations) ABSL_EXCLUSIVE_LOCK_FUNCTION(operations.mutex_)
+        : operations_(operations) {
+      operations_.mutex_.Lock();
+    }
+    ~TreeLock() ABSL_UNLOCK_FUNCTION() {
+      operations_.Save();
+      operations_.mutex_.Unlock();
+    }
+    TreeLock(const TreeLock&) = delete;
+    TreeLock& operator=(const TreeLock&) = delete;
+
+   private:
+    OperationsImpl& operations_;
+  };
+
   struct BrowseLookup;
   struct BrowseOpenDirectory;
   struct BrowseStep;
@@ -103,11 +141,21 @@ class OperationsImpl final : public Operations, private cache::Listener {
   // Whether the snapshot tells something about the value.
   bool Remember(WatchedEntry& entry, const cache::EntrySnapshot& snapshot, SnapshotSource source)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Submit(PublishPlan plan, uint64_t generation);
-  void AfterPublish(uint64_t generation);
-  void AfterBrowsedPublish(const std::vector<std::shared_ptr<FileSlot>>& slots);
-  void AfterSwap(const ManifestTree::Swap& swap, bool forced, std::vector<SwapWaiter> waiters);
+  // To be called in the section that makes the change which `plan` tells of; then, unlocked,
+  // Submit.
+  void Begin(PublishPlan& plan, uint64_t generation = 0,
+             std::vector<std::shared_ptr<FileSlot>> browsed = {})
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Submit(PublishPlan plan);
+  void AfterPlan(uint64_t id);
+  // Whether the publisher is not known to have finished its work on the current generation.
+  bool IsPublishingCurrent() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  PublishPlan BeginAfterSwap(const ManifestTree::Swap& swap, bool forced)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AnswerSwapWaiters(const std::vector<SwapWaiter>& waiters);
   std::vector<SwapWaiter> TakeSwapWaiters() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The kernel is about to get the inode's attributes.
+  void TellSize(Inode& inode) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Attributes AttributesOf(const Inode& inode) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Attributes FileAttributes(const FileSlot& slot) const;
   cache::EntryState StateOf(const WatchedEntry& entry) const;
@@ -115,10 +163,41 @@ class OperationsImpl final : public Operations, private cache::Listener {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   FileStatus StatusOf(const FileSlot& slot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // operations_save.cc
+  bool outlives() const { return memory_.state != nullptr; }
+  void Save() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void KeepContent(const TreeChanges& changes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  saved::Inode SavedInode(const Inode& inode) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static saved::Slot SavedSlot(const FileSlot& slot);
+  std::string ValueName(InodeNumber inode) const;
+
+  // operations_restore.cc
+  using SlotsById = std::map<uint64_t, std::shared_ptr<FileSlot>>;
+  void StartTree() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the saved tree is one of this kind of mount.
+  bool Fits(const SavedTree& saved) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RestoreTree(const SavedTree& saved) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  SlotsById RestoreSlots(const SavedTree& saved) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::shared_ptr<FileSlot> RestoreSlot(const saved::Slot& saved)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool RestoreInode(const SavedTree::Kept<saved::Inode>& saved, const SlotsById& slots)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Null where the manifest has no place for it any more.
+  std::optional<InodeBody> RestoreBody(const saved::Inode& saved, const SlotsById& slots)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RestoreBrowseTrees(const SavedTree& saved, const SlotsById& slots)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RestorePlans(const SavedTree& saved, const SlotsById& slots)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DropUnusedAfterRestore(const SlotsById& slots) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EraseForgottenContent() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What of a plan still means something.
+  void Trim(PublishPlan& plan, uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   // operations_lookup.cc
   LookupStep LookAt(InodeNumber parent, std::string_view name, const Caller& caller)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  LookupStep LookAtManifest(const Inode& directory, std::string_view name)
+  LookupStep LookAtManifest(const Inode& directory, std::string_view name, bool is_publisher)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FetchForLookup(RequestId id, InodeNumber parent, std::string name, const Caller& caller,
                       LookupStep step, Reply<Entry> reply);
@@ -153,6 +232,8 @@ class OperationsImpl final : public Operations, private cache::Listener {
   struct OpenStep;
   void FinishOpen(RequestId id, InodeNumber inode, bool was_current, const Reply<OpenedFile>& reply,
                   const absl::StatusOr<cache::EntrySnapshot>& fetched);
+  void FinishRead(RequestId id, InodeNumber inode, const Reply<Content>& reply,
+                  const absl::StatusOr<cache::EntrySnapshot>& fetched);
   Outcome<OpenedFile> OpenVersion(Inode& inode) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LogOpen(const std::string& path, const Caller& caller) const;
 
@@ -185,6 +266,8 @@ class OperationsImpl final : public Operations, private cache::Listener {
 
   // operations_browse_tree.cc: what is known of browse trees, and the inodes below them.
   void AddBrowseTrees() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `inode`: of an earlier server; 0: none.
+  void AddBrowseTree(size_t tree, InodeNumber inode) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   BrowseDirectory* FindBrowseDirectory(InodeNumber inode) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The inode of the name in the directory, made if the kernel knows none; adds one lookup.
   // `fetched` is what a probe brought, and may be null.
@@ -229,6 +312,7 @@ class OperationsImpl final : public Operations, private cache::Listener {
   const Clock& clock_;
   PublishSink& sink_;
   const GroupsOf groups_of_;
+  const MountMemory memory_;
   const std::vector<providers::Capabilities> capabilities_;  // by browse tree
   const std::shared_ptr<CallbackGate> gate_ = std::make_shared<CallbackGate>();
 
@@ -243,6 +327,16 @@ class OperationsImpl final : public Operations, private cache::Listener {
   std::unordered_map<uint64_t, std::function<void(int)>> parked_ ABSL_GUARDED_BY(mutex_);
   std::vector<SwapWaiter> swap_waiters_ ABSL_GUARDED_BY(mutex_);
   uint64_t flat_updates_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t next_slot_ ABSL_GUARDED_BY(mutex_) = 1;
+  uint64_t next_plan_ ABSL_GUARDED_BY(mutex_) = 1;
+  std::map<uint64_t, PlanUnderWay> plans_ ABSL_GUARDED_BY(mutex_);
+  std::vector<uint64_t> unwritten_plans_ ABSL_GUARDED_BY(mutex_);
+  std::optional<RecordId> tree_record_ ABSL_GUARDED_BY(mutex_);
+  bool values_full_ ABSL_GUARDED_BY(mutex_) = false;  // and said so
+  // Of an earlier server, until Resume: plans, and keys of values that it showed.
+  std::map<uint64_t, PublishPlan> plans_to_resume_ ABSL_GUARDED_BY(mutex_);
+  std::map<cache::EntryKey, cache::Policy> keys_to_read_ ABSL_GUARDED_BY(mutex_);
+  bool resumes_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace secretfs::fs

@@ -13,8 +13,8 @@
 namespace secretfs::fs {
 
 Outcome<Entry> OperationsImpl::Enter(Inode& inode, bool cacheable) {
-  ++inode.lookups;
-  if (auto* file = std::get_if<FileVersion>(&inode.body)) file->size_told = file->bytes != nullptr;
+  inode.SetLookups(inode.lookups + 1);
+  TellSize(inode);
   return {.error = 0, .value = {.attributes = AttributesOf(inode), .cacheable = cacheable}};
 }
 
@@ -37,7 +37,7 @@ OperationsImpl::LookupStep OperationsImpl::LookAt(InodeNumber parent, std::strin
     }
   }
   if (std::holds_alternative<ViewDirectory>(directory->body)) {
-    return LookAtManifest(*directory, name);
+    return LookAtManifest(*directory, name, caller.is_publisher);
   }
   if (const auto* browsed = std::get_if<std::shared_ptr<BrowseDirectory>>(&directory->body)) {
     step.kind = LookupStep::Kind::kBrowse;
@@ -55,16 +55,27 @@ OperationsImpl::LookupStep OperationsImpl::LookAt(InodeNumber parent, std::strin
 }
 
 OperationsImpl::LookupStep OperationsImpl::LookAtManifest(const Inode& directory,
-                                                          std::string_view name) {
+                                                          std::string_view name,
+                                                          bool is_publisher) {
   LookupStep step;
   const ManifestTree::Child child = manifest_->Find(directory, name);
   switch (child.kind) {
     case ManifestTree::Child::Kind::kNone:
       step.outcome = Outcome<Entry>::Fail(ENOENT);
       break;
-    case ManifestTree::Child::Kind::kInode:
+    case ManifestTree::Child::Kind::kInode: {
+      // Should the store have another version by now, the caller had better open that one.
+      const auto* file = std::get_if<FileVersion>(&table_.Find(child.inode)->body);
+      if (!is_publisher && file != nullptr && file->lost_size &&
+          file->slot->current == child.inode) {
+        step.kind = LookupStep::Kind::kFetch;
+        step.key = file->slot->key;
+        step.attributes = FileAttributes(*file->slot);
+        break;
+      }
       step.outcome = Enter(*table_.Find(child.inode), /*cacheable=*/true);
       break;
+    }
     case ManifestTree::Child::Kind::kStale:
       step.outcome = Outcome<Entry>::Fail(ESTALE);
       break;
@@ -84,7 +95,7 @@ void OperationsImpl::Lookup(RequestId id, InodeNumber parent, std::string_view n
                             const Caller& caller, Reply<Entry> reply) {
   LookupStep step;
   {
-    absl::MutexLock lock(&mutex_);
+    TreeLock lock(*this);
     step = LookAt(parent, name, caller);
     if (caller.is_publisher && step.kind != LookupStep::Kind::kReply) {
       // The publisher touches what is there; it must not wait for a store, let alone for itself.
@@ -147,11 +158,11 @@ void OperationsImpl::FinishLookup(RequestId id, InodeNumber parent, const std::s
   Apply(std::span(&*fetched, 1), SnapshotSource::kRead);
   Outcome<Entry> outcome = Outcome<Entry>::Fail(ESTALE);
   {
-    absl::MutexLock lock(&mutex_);
+    TreeLock lock(*this);
     // Before the lookup is counted: an interrupted request must not leave one behind.
     if (!parked_.contains(id.value())) return;
     if (const Inode* directory = table_.Find(parent)) {
-      LookupStep step = LookAtManifest(*directory, name);
+      LookupStep step = LookAtManifest(*directory, name, /*is_publisher=*/false);
       switch (step.kind) {
         case LookupStep::Kind::kWaitForSwap:
           swap_waiters_.push_back({.id = id, .reply = reply});
@@ -159,8 +170,11 @@ void OperationsImpl::FinishLookup(RequestId id, InodeNumber parent, const std::s
         case LookupStep::Kind::kFetch: {
           // The secret came, but not this file's part of it; or it was withdrawn meanwhile.
           const ManifestTree::Child child = manifest_->Find(*directory, name);
-          const int error = StatusToErrno(child.slot->error);
-          outcome = Outcome<Entry>::Fail(error == 0 ? ENOENT : error);
+          const bool lost = child.kind == ManifestTree::Child::Kind::kInode;
+          const FileSlot& slot =
+              lost ? *std::get<FileVersion>(table_.Find(child.inode)->body).slot : *child.slot;
+          const int error = StatusToErrno(slot.error);
+          outcome = Outcome<Entry>::Fail(error != 0 ? error : lost ? EIO : ENOENT);
           break;
         }
         default:

@@ -49,7 +49,10 @@ struct OperationsImpl::OpenStep {
 Outcome<OpenedFile> OperationsImpl::OpenVersion(Inode& inode) {
   FileVersion& file = std::get<FileVersion>(inode.body);
   OpenedFile opened;
-  if (!std::exchange(file.size_told, true)) opened.prefill = Content{.bytes = file.bytes};
+  if (!std::exchange(file.size_told, true)) {
+    opened.prefill = Content{.bytes = file.bytes};
+    table_.Note(inode);
+  }
   return {.error = 0, .value = std::move(opened)};
 }
 
@@ -71,7 +74,7 @@ void OperationsImpl::Open(RequestId id, InodeNumber inode, int flags, const Call
   }
   OpenStep step;
   {
-    absl::MutexLock lock(&mutex_);
+    TreeLock lock(*this);
     Inode* found = table_.Find(inode);
     if (found == nullptr) {
       step.outcome = Outcome<OpenedFile>::Fail(ESTALE);
@@ -86,11 +89,12 @@ void OperationsImpl::Open(RequestId id, InodeNumber inode, int flags, const Call
       step.was_current = slot.current == inode;
       // The publisher only signals. A manifest's file is kept fresh by the cache, and an older
       // version stays what it is.
-      step.fetch = !caller.is_publisher && !slot.manifest_index && step.was_current &&
-                   (file->bytes == nullptr || !fresh);
+      step.fetch =
+          !caller.is_publisher && step.was_current &&
+          (slot.manifest_index ? file->lost_size.has_value() : file->bytes == nullptr || !fresh);
       if (step.fetch) {
         step.key = slot.key;
-        step.policy = spec_.browse[slot.browse_tree].policy;
+        if (!slot.manifest_index) step.policy = spec_.browse[slot.browse_tree].policy;
         step.attributes = FileAttributes(slot);
       } else if (file->bytes != nullptr || caller.is_publisher) {
         step.outcome = file->bytes != nullptr ? OpenVersion(*found) : Outcome<OpenedFile>{};
@@ -125,7 +129,7 @@ void OperationsImpl::FinishOpen(RequestId id, InodeNumber inode, bool was_curren
   Outcome<OpenedFile> outcome = Outcome<OpenedFile>::Fail(ESTALE);
   if (fetched.ok()) Apply(std::span(&*fetched, 1), SnapshotSource::kRead);
   {
-    absl::MutexLock lock(&mutex_);
+    TreeLock lock(*this);
     // An interrupted open must not take the size along that the kernel has not been told.
     const bool wanted = Unpark(id);
     Inode* found = table_.Find(inode);
@@ -142,9 +146,66 @@ void OperationsImpl::FinishOpen(RequestId id, InodeNumber inode, bool was_curren
       // Otherwise a newer version has taken the name: ESTALE, and the kernel looks it up again.
     }
     if (!wanted) outcome.error = -1;
+    Begin(plan);
   }
-  Submit(std::move(plan), 0);
+  Submit(std::move(plan));
   if (outcome.error >= 0) reply(std::move(outcome));
+}
+
+void OperationsImpl::Read(RequestId id, InodeNumber inode, Reply<Content> reply) {
+  Outcome<Content> outcome;
+  std::optional<cache::EntryKey> key;
+  {
+    absl::MutexLock lock(&mutex_);
+    const Inode* found = table_.Find(inode);
+    const auto* file = found == nullptr ? nullptr : std::get_if<FileVersion>(&found->body);
+    if (file == nullptr) {
+      outcome.error = found == nullptr ? ESTALE : EISDIR;
+    } else if (file->bytes != nullptr) {
+      outcome.value.bytes = file->bytes;
+    } else if (!file->lost_size) {
+      outcome.error = EIO;  // never opened
+    } else if (file->slot->manifest_index == FileSlot::kNoLongerNamed) {
+      outcome.error = ESTALE;
+    } else {
+      key = file->slot->key;
+    }
+  }
+  if (!key) {
+    reply(std::move(outcome));
+    return;
+  }
+  Park(id, reply);
+  cache_.Read(*key, Guarded([this, id, inode, reply = std::move(reply)](
+                                const absl::StatusOr<cache::EntrySnapshot>& fetched) {
+    FinishRead(id, inode, reply, fetched);
+  }));
+}
+
+void OperationsImpl::FinishRead(RequestId id, InodeNumber inode, const Reply<Content>& reply,
+                                const absl::StatusOr<cache::EntrySnapshot>& fetched) {
+  if (!fetched.ok()) {
+    ReplyError(id, reply, StatusToErrno(fetched.status()));
+    return;
+  }
+  Apply(std::span(&*fetched, 1), SnapshotSource::kRead);
+  Outcome<Content> outcome = Outcome<Content>::Fail(ESTALE);
+  {
+    TreeLock lock(*this);
+    if (!Unpark(id)) return;
+    Inode* found = table_.Find(inode);
+    if (found != nullptr && fetched->secret != nullptr) {
+      const auto& file = std::get<FileVersion>(found->body);
+      // The current version has its content by now, if it is still that one; an older one may be
+      // what the store gives all the same.
+      if (file.bytes == nullptr) {
+        const auto content = ExtractContent(file.slot->source, fetched->secret);
+        if (content.ok()) Reattach(table_, *found, *fetched->secret, *content);
+      }
+      if (file.bytes != nullptr) outcome = {.error = 0, .value = {.bytes = file.bytes}};
+    }
+  }
+  reply(std::move(outcome));
 }
 
 void OperationsImpl::Refresh(const std::string& path, std::function<void(absl::Status)> done) {

@@ -22,6 +22,9 @@ struct PublishPlan {
   struct CachedName {
     InodeNumber parent;
     std::string name;
+    // The name's path below the mount's root: walking it again is the other way to make the kernel
+    // drop an entry, where its directory is locked by a lookup that waits.
+    std::string path = {};
   };
   // Kernel entries that point to an old version: FUSE_NOTIFY_INVAL_ENTRY each. ENOENT is normal.
   std::vector<CachedName> stale_names = {};

@@ -208,12 +208,16 @@ void FakeOperations::Open(RequestId id, InodeNumber inode, int flags, const Call
   if (!ParkIfHeld(id, Format("open {}", inode.value()), answer)) answer(0);
 }
 
-Outcome<Content> FakeOperations::Read(InodeNumber inode) {
-  absl::MutexLock lock(&mutex_);
-  const auto found = nodes_.find(inode);
-  if (found == nodes_.end()) return Outcome<Content>::Fail(ESTALE);
-  calls_.push_back(Format("read {}", inode.value()));
-  return {.value = {.bytes = found->second.bytes}};
+void FakeOperations::Read(RequestId, InodeNumber inode, Reply<Content> reply) {
+  Outcome<Content> outcome = Outcome<Content>::Fail(ESTALE);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (const auto found = nodes_.find(inode); found != nodes_.end()) {
+      calls_.push_back(Format("read {}", inode.value()));
+      outcome = {.value = {.bytes = found->second.bytes}};
+    }
+  }
+  reply(std::move(outcome));
 }
 
 void FakeOperations::OpenDirectory(RequestId id, InodeNumber, const Caller&,

@@ -41,6 +41,8 @@ class FakeOperations final : public Operations {
   // Before it returns from Lookup of a held name (after parking it): for races with interrupts.
   std::function<void(RequestId)> while_dispatching;
 
+  void Resume() override {}
+  void Freeze() override {}
   bool serves_open() const override { return serves_open_; }
   void Lookup(RequestId id, InodeNumber parent, std::string_view name, const Caller& caller,
               Reply<Entry> reply) override;
@@ -50,7 +52,7 @@ class FakeOperations final : public Operations {
   Outcome<std::string> ReadLink(InodeNumber inode) override;
   void Open(RequestId id, InodeNumber inode, int flags, const Caller& caller,
             Reply<OpenedFile> reply) override;
-  Outcome<Content> Read(InodeNumber inode) override;
+  void Read(RequestId id, InodeNumber inode, Reply<Content> reply) override;
   void OpenDirectory(RequestId id, InodeNumber inode, const Caller& caller,
                      Reply<DirectoryListing> reply) override;
   Outcome<std::string> GetExtendedAttribute(InodeNumber inode, std::string_view name) override;

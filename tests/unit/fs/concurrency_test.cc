@@ -141,6 +141,14 @@ class ConcurrencyTest : public ::testing::Test {
     return result;
   }
 
+  std::string Read(Operations& operations, InodeNumber inode) {
+    std::string result;
+    operations.Read(RequestId(++ids_), inode, [&](Outcome<Content> outcome) {
+      result = outcome.value.bytes->ExposeAsText();
+    });
+    return result;
+  }
+
   SystemClock clock_;
   SystemRandom random_;
   IoThread io_;
@@ -171,8 +179,7 @@ TEST_F(ConcurrencyTest, ReadersOfAGenerationNeverSeeTwoSets) {
         for (const char* name : {"a", "b"}) {
           const auto file = Lookup(*operations, set.value.attributes.inode, name);
           if (file.error != 0) break;
-          values[read++] =
-              operations->Read(file.value.attributes.inode).value.bytes->ExposeAsText();
+          values[read++] = Read(*operations, file.value.attributes.inode);
           operations->Forget(file.value.attributes.inode, 1);
         }
         if (read == 2) {
@@ -198,7 +205,7 @@ TEST_F(ConcurrencyTest, ReadersOfAGenerationNeverSeeTwoSets) {
   const auto set =
       Lookup(*operations, kRootInode, operations->ReadLink(link.value.attributes.inode).value);
   const auto file = Lookup(*operations, set.value.attributes.inode, "a");
-  const std::string last(operations->Read(file.value.attributes.inode).value.bytes->ExposeAsText());
+  const std::string last = Read(*operations, file.value.attributes.inode);
   EXPECT_EQ(last, "300");
   stop = true;
   for (std::thread& reader : readers) reader.join();

@@ -187,10 +187,17 @@ class OperationsTest : public ::testing::Test {
     }
     return at;
   }
+  AnswerPtr<Content> StartRead(InodeNumber inode) {
+    auto [answer, reply] = Expect<Content>();
+    operations_->Read(NextId(), inode, reply);
+    return answer;
+  }
   std::string ReadInode(InodeNumber inode) {
-    const auto content = operations_->Read(inode);
-    if (content.error != 0) return Format("errno {}", content.error);
-    return std::string(content.value.bytes->ExposeAsText());
+    const auto content = StartRead(inode);
+    Poll();
+    if (content->parked()) return "(parked)";
+    if (content->error() != 0) return Format("errno {}", content->error());
+    return std::string(content->value().bytes->ExposeAsText());
   }
   // What `cat` prints, or "errno N".
   std::string Cat(const std::string& path, const Caller& caller = kRoot) {

@@ -165,8 +165,8 @@ TEST_F(PermissionTest, RequestsOnTheWrongKindOfInode) {
   EXPECT_EQ(Lookup(InodeNumber(999), "x")->error(), ESTALE);
   EXPECT_EQ(OpenDirectory(file)->error(), ENOTDIR);
   EXPECT_EQ(OpenDirectory(InodeNumber(999))->error(), ESTALE);
-  EXPECT_EQ(operations_->Read(kRootInode).error, EISDIR);
-  EXPECT_EQ(operations_->Read(InodeNumber(999)).error, ESTALE);
+  EXPECT_EQ(StartRead(kRootInode)->error(), EISDIR);
+  EXPECT_EQ(StartRead(InodeNumber(999))->error(), ESTALE);
   EXPECT_EQ(operations_->ReadLink(file).error, EINVAL);
   EXPECT_EQ(operations_->GetAttributes(InodeNumber(999)).error, ESTALE);
   operations_->Forget(InodeNumber(999), 1);
