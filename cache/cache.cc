@@ -88,8 +88,18 @@ void Cache::Status(std::function<void(std::vector<EntrySnapshot>)> callback) {
 
 void Cache::Shutdown(Duration deadline, std::function<void()> done) {
   impl_->environment().Post([impl = impl_.get(), deadline, done = std::move(done)]() mutable {
-    impl->Shutdown(deadline, std::move(done));
+    impl->Shutdown(deadline, Impl::Ending::kForGood, std::move(done));
   });
+}
+
+void Cache::HandOver(Duration deadline, std::function<void()> done) {
+  impl_->environment().Post([impl = impl_.get(), deadline, done = std::move(done)]() mutable {
+    impl->Shutdown(deadline, Impl::Ending::kHandOver, std::move(done));
+  });
+}
+
+void Cache::ForgetUnclaimed() {
+  impl_->environment().Post([impl = impl_.get()] { impl->ForgetUnclaimed(); });
 }
 
 // --- Impl: stores and interests
@@ -146,7 +156,8 @@ std::vector<Store*> Cache::Impl::AllStores() const {
 Record* Cache::Impl::FindRecord(const EntryKey& key, const ReadCallback& callback) {
   Store* store = FindStore(key.store);
   if (stage_ != Stage::kRunning || store == nullptr) {
-    if (callback != nullptr) {
+    const bool answers = store == nullptr || ending_ == Ending::kForGood;
+    if (callback != nullptr && answers) {
       callback(store == nullptr ? absl::InvalidArgumentError("the cache has no such store")
                                 : ShutDown());
     }
@@ -167,6 +178,7 @@ void Cache::Impl::AddInterest(const EntryKey& key, RecordInterest interest) {
   record->interests.push_back(std::move(interest));
   record->last_read = environment_.Now();
   record->store.watch->EnsureStarted();
+  Restore(*record);
   Touch(*record);
 }
 
@@ -175,6 +187,8 @@ void Cache::Impl::DropInterest(uint64_t id) {
   if (found == interests_.end()) return;
   Record& record = *found->second;
   interests_.erase(found);
+  // Whoever goes on after us still has it, or all has been given back.
+  if (stage_ != Stage::kRunning) return;
   std::erase_if(record.interests,
                 [id](const RecordInterest& interest) { return interest.id == id; });
   Policy policy;
@@ -183,7 +197,10 @@ void Cache::Impl::DropInterest(uint64_t id) {
     policy = i == 0 ? other : Stricter(policy, other);
   }
   record.entry.set_policy(policy);
-  if (record.interests.empty()) ReleaseLeases(record);
+  if (record.interests.empty()) {
+    Keep(record);
+    ReleaseLeases(record);
+  }
   Touch(record);
 }
 
@@ -191,7 +208,10 @@ void Cache::Impl::List(StoreId id, std::string prefix, const Policy& policy, boo
                        ListCallback callback) {
   Store* store = FindStore(id);
   if (store == nullptr) return callback(absl::InvalidArgumentError("the cache has no such store"));
-  if (stage_ != Stage::kRunning) return callback(ShutDown());
+  if (stage_ != Stage::kRunning) {
+    if (ending_ == Ending::kForGood) callback(ShutDown());
+    return;
+  }
   lists_.Get(*store, std::move(prefix), policy, force, std::move(callback));
 }
 

@@ -24,6 +24,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/clock.h"
+#include "base/kept_values.h"
 #include "base/random.h"
 #include "base/scheduler.h"
 #include "base/strong_id.h"
@@ -85,6 +86,10 @@ struct CacheOptions {
   int circuit_breaker_failures = 10;
   // Entries of an unpinned interest that nobody read for this many TTLs are not refreshed.
   int idle_ttls = 10;
+  // Where values, their times and their leases outlive this process; may be null, outlives the
+  // cache. An entry with an interest that finds itself there goes on as if it had been fetched
+  // here: nothing is asked just because the process is new.
+  KeptValues* kept = nullptr;
 };
 
 class Cache;
@@ -151,9 +156,18 @@ class Cache {
   void Status(std::function<void(std::vector<EntrySnapshot>)> callback);
   std::string StoreName(StoreId store) const;
 
-  // Revokes all leases, closes the providers and stops all timers, within `deadline`; then `done`
-  // on the I/O thread. Reads afterwards fail with Cancelled.
+  // Revokes all leases, closes the providers, erases what was kept and stops all timers, within
+  // `deadline`; then `done` on the I/O thread. Reads afterwards fail with Cancelled.
   void Shutdown(Duration deadline, std::function<void()> done);
+  // The other way to end, when another server goes on: leases, the providers' tokens and what was
+  // kept stay. Callbacks that wait, and those of later calls, are dropped without being called:
+  // what they would answer is for the next server. Interests that are dropped from now on change
+  // nothing.
+  void HandOver(Duration deadline, std::function<void()> done);
+
+  // Erases kept values that no interest has claimed: what an earlier server had mounted, but this
+  // one has not. For when everything is mounted again.
+  void ForgetUnclaimed();
 
  private:
   friend class Interest;

@@ -7,7 +7,8 @@
 // Every change ends in Touch(record). One Settle per turn of the I/O thread then does, for all
 // records touched in that turn and in this order: tells the listeners, runs the callbacks of
 // readers, and decides when each record is to be looked at again or is dropped. So what arrives
-// together is published together, and a listener hears of a value before any reader gets it.
+// together is published together, and a listener hears of a value before any reader gets it. What
+// is kept for the next server is written before both.
 //
 // Thread-safety: AddStore, FindStore and what cache.h promises of Cache from any thread; everything
 // else on the I/O thread, inside Lifetime::Run.
@@ -56,7 +57,12 @@ class Cache::Impl {
   void List(StoreId store, std::string prefix, const Policy& policy, bool force,
             ListCallback callback);
   void Status(const std::function<void(std::vector<EntrySnapshot>)>& callback);
-  void Shutdown(Duration deadline, std::function<void()> done);
+  void ForgetUnclaimed();
+  enum class Ending {
+    kForGood,
+    kHandOver,  // another server goes on
+  };
+  void Shutdown(Duration deadline, Ending ending, std::function<void()> done);
 
  private:
   using Waiter = Waiters<EntrySnapshot>::Waiter;
@@ -107,7 +113,13 @@ class Cache::Impl {
   void SetAgenda(Record& record, std::optional<MonotonicTime> time);
   void Erase(Record& record);
 
+  // keeping.cc
+  void Keep(Record& record);
+  void Restore(Record& record);
+  void CatchUp();
+
   // shutdown.cc
+  void StopStore(Store& store);
   void Revoke(Store& store, const providers::Lease& lease);
   void ReleaseLeases(Record& record);
   void CloseProviders();
@@ -129,12 +141,15 @@ class Cache::Impl {
   std::vector<Record*> touched_;
   std::vector<std::function<void()>> ready_;  // callbacks of readers, for Settle
   bool settle_posted_ = false;
+  std::vector<Record*> restored_;  // in this turn, from stores that have a watch; also touched
+  bool told_that_kept_is_full_ = false;
   // Records with a value and without a pinned interest, most recently used first.
   std::list<Record*> evictable_;
   size_t bytes_ = 0;  // sum of counted_bytes
 
   enum class Stage { kRunning, kRevoking, kClosing, kClosed };
   Stage stage_ = Stage::kRunning;
+  Ending ending_ = Ending::kForGood;  // counts once the stage is not kRunning
   MonotonicTime shutdown_deadline_;
   std::vector<std::function<void()>> shutdown_done_;
   Timer shutdown_timer_{environment_, [this] { FinishShutdown(); }};

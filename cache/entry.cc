@@ -54,6 +54,7 @@ std::string_view EntryStateName(EntryState state) {
 
 void Entry::FetchSucceeded(const providers::SecretPtr& secret, MonotonicTime started,
                            const Moment& now, double jitter) {
+  ++revision_;
   // Equal versions have equal values, so the object that readers already hold stays, and nothing
   // has to be published.
   const bool same = secret_ != nullptr && secret_->version == secret->version;
@@ -88,6 +89,7 @@ void Entry::Confirm(const std::optional<Duration>& time_to_live, const Moment& n
 
 void Entry::FetchFailed(absl::Status error, const Moment& now, Duration retry_delay,
                         double jitter) {
+  ++revision_;
   const bool transient = IsTransient(error);
   const bool denied = IsDenied(error);
   const bool not_found = error.code() == absl::StatusCode::kNotFound;
@@ -114,6 +116,7 @@ void Entry::NotFound(MonotonicTime now) {
 
 void Entry::RenewSucceeded(const providers::Lease& granted, MonotonicTime started,
                            const Moment& now, double jitter) {
+  ++revision_;
   HeldLease* held = current();
   if (held == nullptr) return;
   held->lease = granted;
@@ -126,6 +129,7 @@ void Entry::RenewSucceeded(const providers::Lease& granted, MonotonicTime starte
 }
 
 void Entry::RenewFailed(absl::Status error, const Moment& now, Duration retry_delay) {
+  ++revision_;
   const bool transient = IsTransient(error);
   freshness_.Fail(now.monotonic, std::move(error), policy_);
   retry_at_ = now.monotonic;
@@ -139,11 +143,13 @@ void Entry::RenewFailed(absl::Status error, const Moment& now, Duration retry_de
 }
 
 void Entry::MarkStale(MonotonicTime now) {
+  ++revision_;
   freshness_.MarkStale(now);
   freshness_.ForgetNegative();
 }
 
 void Entry::Evict() {
+  ++revision_;
   secret_.reset();
   freshness_.Clear();
   deleted_ = false;
@@ -164,6 +170,25 @@ void Entry::AdvanceTo(MonotonicTime now) {
 }
 
 void Entry::RetryNotAfter(MonotonicTime time) { retry_at_ = std::min(retry_at_, time); }
+
+// --- beyond the process
+
+SavedEntry Entry::Save() const {
+  return {secret_,   time_to_live_, freshness_.state(), jitter_,
+          retry_at_, deleted_,      withdraw_at_,       leases_};
+}
+
+void Entry::Restore(SavedEntry saved) {
+  ++revision_;
+  secret_ = std::move(saved.secret);
+  time_to_live_ = saved.time_to_live;
+  freshness_.set_state(std::move(saved.freshness));
+  jitter_ = saved.jitter;
+  retry_at_ = saved.retry_at;
+  deleted_ = saved.deleted;
+  withdraw_at_ = saved.withdraw_at;
+  leases_ = std::move(saved.leases);
+}
 
 // --- what readers may have
 
@@ -281,7 +306,7 @@ std::optional<MonotonicTime> Entry::NextBoundary(MonotonicTime now) const {
 
 // --- leases
 
-const Entry::HeldLease* Entry::current() const {
+const HeldLease* Entry::current() const {
   return leases_.empty() || !leases_.back().of_current_value ? nullptr : &leases_.back();
 }
 
@@ -301,6 +326,7 @@ void Entry::HoldLease(const providers::Lease& lease, MonotonicTime started, Mono
 }
 
 std::vector<providers::Lease> Entry::TakeLeases(MonotonicTime now) {
+  ++revision_;
   std::vector<providers::Lease> result;
   for (HeldLease& held : leases_) {
     if (held.ends > now) result.push_back(std::move(held.lease));

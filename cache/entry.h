@@ -4,7 +4,9 @@
 // to be asked again, when it is withdrawn, which leases it holds. Pure: time and chance are passed
 // in, nothing is scheduled and no store is called. Not thread-safe.
 
+#include <chrono>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -14,6 +16,26 @@
 #include "providers/provider.h"
 
 namespace secretfs::cache {
+
+struct HeldLease {
+  providers::Lease lease;
+  MonotonicTime started;
+  MonotonicTime ends;
+  std::chrono::seconds first_duration{0};
+  bool of_current_value = false;
+};
+
+// An entry that has a value, as it is kept beyond the process (cache/kept_secret.h).
+struct SavedEntry {
+  providers::SecretPtr secret;
+  std::optional<Duration> time_to_live;
+  Freshness::State freshness;
+  double jitter = 0;
+  MonotonicTime retry_at = MonotonicTime::min();
+  bool deleted = false;
+  std::optional<MonotonicTime> withdraw_at;
+  std::vector<HeldLease> leases;
+};
 
 // Invariants. `secret_` is set exactly while `freshness_` has a value. A withdrawn entry has no
 // secret. `deleted_` (the store said NotFound while we had a value) is cleared by any success and
@@ -50,6 +72,15 @@ class Entry {
   // A reader waits: ask again at `time` at the latest, whatever the backoff says.
   void RetryNotAfter(MonotonicTime time);
 
+  // --- beyond the process
+
+  // REQUIRES: has_value().
+  SavedEntry Save() const;
+  // What Save gave in an earlier process. REQUIRES: nothing has happened here yet.
+  void Restore(SavedEntry saved);
+  // Changes whenever Save would give something else.
+  uint64_t revision() const { return revision_; }
+
   // --- what readers may have
 
   EntryState StateAt(MonotonicTime now, bool asking) const;
@@ -83,14 +114,6 @@ class Entry {
   std::vector<providers::Lease> TakeLeases(MonotonicTime now);
 
  private:
-  struct HeldLease {
-    providers::Lease lease;
-    MonotonicTime started;
-    MonotonicTime ends;
-    std::chrono::seconds first_duration{0};
-    bool of_current_value = false;
-  };
-
   const HeldLease* current() const;
   HeldLease* current() { return const_cast<HeldLease*>(std::as_const(*this).current()); }
   bool InGraceAt(MonotonicTime now) const;
@@ -112,6 +135,7 @@ class Entry {
   std::optional<MonotonicTime> withdraw_at_;
   bool withdrawn_ = false;
   uint64_t fetches_ = 0;
+  uint64_t revision_ = 0;
   std::vector<HeldLease> leases_;
 };
 

@@ -23,34 +23,36 @@ MonotonicTime SaturatingAdd(MonotonicTime time, Duration duration) {
 }
 
 void Freshness::Succeed(const Moment& now, Duration bound, bool bound_alone) {
-  fetched_ = now;
-  bound_ = bound;
-  bound_alone_ = bound_alone;
-  fresh_limit_ = MonotonicTime::max();
-  must_ask_ = false;
-  last_error_ = absl::OkStatus();
-  failures_in_a_row_ = 0;
-  negative_until_ = MonotonicTime::min();
+  state_.fetched = now;
+  state_.bound = bound;
+  state_.bound_alone = bound_alone;
+  state_.fresh_limit = MonotonicTime::max();
+  state_.must_ask = false;
+  state_.last_error = absl::OkStatus();
+  state_.failures_in_a_row = 0;
+  state_.negative_until = MonotonicTime::min();
 }
 
 void Freshness::Fail(MonotonicTime now, absl::Status error, const Policy& policy) {
-  last_error_ = std::move(error);
-  ++failures_in_a_row_;
-  failed_at_ = now;
-  negative_until_ =
-      IsTransient(last_error_) ? MonotonicTime::min() : SaturatingAdd(now, policy.negative_ttl);
+  state_.last_error = std::move(error);
+  ++state_.failures_in_a_row;
+  state_.failed_at = now;
+  state_.negative_until = IsTransient(state_.last_error) ? MonotonicTime::min()
+                                                         : SaturatingAdd(now, policy.negative_ttl);
 }
 
-void Freshness::MarkStale(MonotonicTime now) { fresh_limit_ = std::min(fresh_limit_, now); }
+void Freshness::MarkStale(MonotonicTime now) {
+  state_.fresh_limit = std::min(state_.fresh_limit, now);
+}
 
 void Freshness::Clear() {
-  fetched_.reset();
-  must_ask_ = false;
+  state_.fetched.reset();
+  state_.must_ask = false;
 }
 
 MonotonicTime Freshness::FreshUntil(const Policy& policy) const {
-  const Duration fresh_for = bound_alone_ ? bound_ : std::min(policy.ttl, bound_);
-  return std::min(fresh_limit_, SaturatingAdd(fetched_->monotonic, fresh_for));
+  const Duration fresh_for = state_.bound_alone ? state_.bound : std::min(policy.ttl, state_.bound);
+  return std::min(state_.fresh_limit, SaturatingAdd(state_.fetched->monotonic, fresh_for));
 }
 
 MonotonicTime Freshness::StaleUntil(const Policy& policy) const {
@@ -63,17 +65,19 @@ MonotonicTime Freshness::ServedUntil(const Policy& policy) const {
 
 Freshness::Age Freshness::AgeAt(MonotonicTime now, const Policy& policy) const {
   if (!has_value()) return Age::kNone;
-  if (!must_ask_ && now < FreshUntil(policy)) return Age::kFresh;
-  if (!must_ask_ && now < StaleUntil(policy)) return Age::kStale;
+  if (!state_.must_ask && now < FreshUntil(policy)) return Age::kFresh;
+  if (!state_.must_ask && now < StaleUntil(policy)) return Age::kStale;
   return now < ServedUntil(policy) ? Age::kExpired : Age::kTooOld;
 }
 
-bool Freshness::store_is_down() const { return !last_error_.ok() && IsTransient(last_error_); }
+bool Freshness::store_is_down() const {
+  return !state_.last_error.ok() && IsTransient(state_.last_error);
+}
 
 bool Freshness::UsableAt(MonotonicTime now, const Policy& policy) const {
   const Age age = AgeAt(now, policy);
   return age == Age::kFresh || age == Age::kStale ||
-         (age == Age::kExpired && !last_error_.ok() && !IsAnswer(last_error_));
+         (age == Age::kExpired && !state_.last_error.ok() && !IsAnswer(state_.last_error));
 }
 
 bool Freshness::UsableIfDownAt(MonotonicTime now, const Policy& policy) const {
@@ -85,7 +89,7 @@ ReadDecision Freshness::Decide(MonotonicTime now, const Policy& policy) const {
   if (UsableAt(now, policy)) {
     return AgeAt(now, policy) == Age::kFresh ? ReadDecision::kServe : ReadDecision::kServeAndAsk;
   }
-  return now < negative_until_ ? ReadDecision::kFail : ReadDecision::kAsk;
+  return now < state_.negative_until ? ReadDecision::kFail : ReadDecision::kAsk;
 }
 
 }  // namespace secretfs::cache

@@ -5,6 +5,7 @@
 // scheduled and nothing is fetched. Not thread-safe.
 
 #include <optional>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "base/clock.h"
@@ -28,7 +29,7 @@ enum class ReadDecision {
   kAsk,          // the reader has to wait for the store
 };
 
-// Invariants. A value is held exactly while `fetched_` is set. Seen from the last success, time is
+// Invariants. A value is held exactly while `fetched` is set. Seen from the last success, time is
 // cut by three points, in this order:
 //
 //     success ...... FreshUntil ...... StaleUntil ...... ServedUntil ......
@@ -39,6 +40,21 @@ class Freshness {
  public:
   enum class Age { kNone, kFresh, kStale, kExpired, kTooOld };
 
+  // All that it knows, for keeping it beyond the process.
+  struct State {
+    std::optional<Moment> fetched;
+    Duration bound = Duration::max();
+    bool bound_alone = false;
+    MonotonicTime fresh_limit = MonotonicTime::max();
+    bool must_ask = false;
+    absl::Status last_error;
+    int failures_in_a_row = 0;
+    MonotonicTime failed_at = MonotonicTime::min();
+    MonotonicTime negative_until = MonotonicTime::min();
+  };
+  const State& state() const { return state_; }
+  void set_state(State state) { state_ = std::move(state); }
+
   // The store gave or confirmed a value. It is fresh for the shorter of `bound` and the policy's
   // TTL, or for `bound` alone.
   void Succeed(const Moment& now, Duration bound, bool bound_alone);
@@ -46,11 +62,11 @@ class Freshness {
   // The value is not fresh any more, but may be served while the store is asked.
   void MarkStale(MonotonicTime now);
   // The value may be served only if the store turns out to be down.
-  void MarkExpired() { must_ask_ = true; }
+  void MarkExpired() { state_.must_ask = true; }
   // The value is dropped; errors stay.
   void Clear();
   // A remembered NotFound or denial does not count any more.
-  void ForgetNegative() { negative_until_ = MonotonicTime::min(); }
+  void ForgetNegative() { state_.negative_until = MonotonicTime::min(); }
 
   Age AgeAt(MonotonicTime now, const Policy& policy) const;
   bool UsableAt(MonotonicTime now, const Policy& policy) const;
@@ -63,26 +79,18 @@ class Freshness {
   MonotonicTime StaleUntil(const Policy& policy) const;
   MonotonicTime ServedUntil(const Policy& policy) const;
 
-  bool has_value() const { return fetched_.has_value(); }
-  const std::optional<Moment>& fetched() const { return fetched_; }
+  bool has_value() const { return state_.fetched.has_value(); }
+  const std::optional<Moment>& fetched() const { return state_.fetched; }
   // Of the last attempt; OK after a success.
-  const absl::Status& last_error() const { return last_error_; }
-  int failures_in_a_row() const { return failures_in_a_row_; }
-  MonotonicTime failed_at() const { return failed_at_; }
-  MonotonicTime negative_until() const { return negative_until_; }
+  const absl::Status& last_error() const { return state_.last_error; }
+  int failures_in_a_row() const { return state_.failures_in_a_row; }
+  MonotonicTime failed_at() const { return state_.failed_at; }
+  MonotonicTime negative_until() const { return state_.negative_until; }
   // The last attempt failed in a way that a later one may not.
   bool store_is_down() const;
 
  private:
-  std::optional<Moment> fetched_;
-  Duration bound_ = Duration::max();
-  bool bound_alone_ = false;
-  MonotonicTime fresh_limit_ = MonotonicTime::max();
-  bool must_ask_ = false;
-  absl::Status last_error_;
-  int failures_in_a_row_ = 0;
-  MonotonicTime failed_at_ = MonotonicTime::min();
-  MonotonicTime negative_until_ = MonotonicTime::min();
+  State state_;
 };
 
 }  // namespace secretfs::cache

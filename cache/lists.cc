@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 #include "base/text.h"
+#include "cache/kept_secret.h"
 #include "cache/messages.h"
 
 namespace secretfs::cache {
@@ -27,9 +28,35 @@ Lists::Listing& Lists::Find(Store& store, const std::string& prefix) {
       if (!raw->waiters.empty()) Start(*raw);
     });
     listing->place = recent_.insert(recent_.begin(), listing.get());
+    Restore(*listing);
   }
   recent_.splice(recent_.begin(), recent_, listing->place);
   return *listing;
+}
+
+// --- What outlives this process: every listing that is there.
+
+void Lists::Restore(Listing& listing) {
+  KeptValues* const kept = environment_.options.kept;
+  if (kept == nullptr) return;
+  const std::string name = KeptListingName(listing.store.settings, listing.prefix);
+  const std::optional<SecretBytes> bytes = kept->Get(name);
+  if (!bytes.has_value()) return;
+  std::optional<SavedListing> saved = ReadKeptListing(bytes->bytes(), environment_.Now());
+  if (!saved.has_value()) return kept->Erase(name);
+  listing.freshness.set_state(std::move(saved->freshness));
+  listing.entries = std::move(saved->entries);
+  // A watch would have said whether it changed; nobody listened since.
+  if (listing.store.capabilities.watch) listing.freshness.MarkStale(environment_.Now());
+}
+
+void Lists::Keep(const Listing& listing) {
+  KeptValues* const kept = environment_.options.kept;
+  if (kept == nullptr) return;
+  const std::string name = KeptListingName(listing.store.settings, listing.prefix);
+  if (listing.entries == nullptr) return kept->Erase(name);
+  const SecretBytes bytes = WriteKeptListing({listing.freshness.state(), listing.entries});
+  (void)kept->Put(name, bytes.bytes());  // one that does not fit is fetched again
 }
 
 void Lists::Get(Store& store, std::string prefix, const Policy& policy, bool force,
@@ -115,6 +142,7 @@ void Lists::Done(Listing& listing, absl::StatusOr<Entries> result) {
       listing.entries.reset();
     }
   }
+  Keep(listing);
   // What changed meanwhile does not concern those who asked before: they get what they asked for.
   const bool usable =
       listing.entries != nullptr &&
@@ -185,6 +213,8 @@ void Lists::DropUnused() {
     Listing* oldest = recent_.back();
     if (oldest->running || !oldest->waiters.empty()) return;
     oldest->retry->Cancel();
+    oldest->entries.reset();
+    Keep(*oldest);
     recent_.pop_back();
     listings_.erase({oldest->store.id, oldest->prefix});
   }
@@ -194,9 +224,9 @@ void Lists::Shutdown(const absl::Status& status) {
   closed_ = true;
   for (auto& [key, listing] : listings_) {
     listing->retry->Cancel();
-    for (auto& waiter : listing->waiters.Take([](const auto&) { return true; })) {
-      waiter.callback(status);
-    }
+    auto waiting = listing->waiters.Take([](const auto&) { return true; });
+    if (status.ok()) continue;
+    for (auto& waiter : waiting) waiter.callback(status);
   }
 }
 

@@ -35,7 +35,7 @@ class Lists {
   void RetryNow(const Store& store);
   // The store was probed and is still down: who came for the probe gets `error`.
   void ProbeFailed(const Store& store, const absl::Status& error);
-  // Everybody who waits gets `status`.
+  // Everybody who waits gets `status`, or hears nothing any more if it is OK.
   void Shutdown(const absl::Status& status);
 
  private:
@@ -62,6 +62,8 @@ class Lists {
   using ListingKey = std::pair<StoreId, std::string>;
 
   Listing& Find(Store& store, const std::string& prefix);
+  void Restore(Listing& listing);
+  void Keep(const Listing& listing);
   void Start(Listing& listing);
   void Walk(Listing& listing, StoreQueue::Ticket ticket);
   void Done(Listing& listing, absl::StatusOr<Entries> result);

@@ -88,6 +88,12 @@ struct Record {
   std::shared_ptr<Round> round;    // to which it still owes an answer
   std::shared_ptr<Round> held_in;  // whose end it waits for, and in whose `held` it is
 
+  // Something stands under its name in the kept values (cache/keeping.cc): of this revision of the
+  // entry, or of an earlier server.
+  bool kept = false;
+  uint64_t kept_revision = 0;
+  bool looked_in_kept = false;
+
   bool touched = false;  // is in Impl::touched_
   Notified notified;
   std::optional<MonotonicTime> agenda_time;

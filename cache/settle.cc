@@ -17,11 +17,15 @@ void Cache::Impl::Touch(Record& record) {
 
 void Cache::Impl::Settle() {
   settle_posted_ = false;
+  // After a hand-over nobody hears from us any more.
+  if (stage_ != Stage::kRunning && ending_ == Ending::kHandOver) return;
+  CatchUp();
   const std::vector<Record*> records = std::exchange(touched_, {});
   const MonotonicTime now = environment_.Now();
   for (Record* record : records) {
     record->touched = false;
     record->entry.AdvanceTo(now);
+    Keep(*record);
   }
   NotifyListeners(records);
   for (const auto& callback : std::exchange(ready_, {})) callback();

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "cache/cache_impl.h"
+#include "cache/kept_secret.h"
 #include "cache/messages.h"
 
 namespace secretfs::cache {
@@ -38,38 +39,51 @@ void Cache::Impl::ReleaseLeases(Record& record) {
   Touch(record);
 }
 
-// Everybody who waits is told, what runs is cancelled, and leases are given back; when all of that
-// has come to an end, the providers are closed.
-void Cache::Impl::Shutdown(Duration deadline, std::function<void()> done) {
+// What runs is cancelled, everybody who waits is told, and leases are given back; when all of that
+// has come to an end, the providers are closed. At a hand-over the next server answers, and has the
+// leases and the tokens that they depend on.
+void Cache::Impl::Shutdown(Duration deadline, Ending ending, std::function<void()> done) {
   if (stage_ == Stage::kClosed) return done();
   shutdown_done_.push_back(std::move(done));
   if (stage_ != Stage::kRunning) return;
+  if (ending == Ending::kHandOver) {
+    for (Record* record : touched_) Keep(*record);
+    ready_.clear();
+  } else if (environment_.options.kept != nullptr) {
+    // Before the leases end: what is kept must not be a credential that is not valid any more.
+    environment_.options.kept->EraseAllBelow(kKeptPrefix);
+  }
   stage_ = Stage::kRevoking;
+  ending_ = ending;
   shutdown_deadline_ = SaturatingAdd(environment_.Now(), deadline);
   shutdown_timer_.SetFor(shutdown_deadline_);
   calls_.CancelAll();
-  for (Store* store : AllStores()) {
-    store->watch->Stop();
-    store->queue->Close();
-    for (const auto& [ref, record] : store->records) {
-      SetAgenda(*record, std::nullopt);
-      if (record->held_in != nullptr) EndRound(*record->held_in);
-      for (auto& waiter : record->waiters.Take([](const Waiter&) { return true; })) {
-        waiter.callback(ShutDown());
-      }
-      ReleaseLeases(*record);
-    }
-    store->agenda_timer->Cancel();
-  }
-  lists_.Shutdown(ShutDown());
+  for (Store* store : AllStores()) StopStore(*store);
+  lists_.Shutdown(ending == Ending::kHandOver ? absl::OkStatus() : ShutDown());
   calls_.set_on_idle([this] { CloseProviders(); });
   if (calls_.running() == 0) CloseProviders();
+}
+
+void Cache::Impl::StopStore(Store& store) {
+  store.watch->Stop();
+  store.queue->Close();
+  for (const auto& [ref, record] : store.records) {
+    SetAgenda(*record, std::nullopt);
+    if (record->held_in != nullptr) EndRound(*record->held_in);
+    auto waiting = record->waiters.Take([](const Waiter&) { return true; });
+    if (ending_ == Ending::kHandOver) continue;
+    for (Waiter& waiter : waiting) waiter.callback(ShutDown());
+    ReleaseLeases(*record);
+  }
+  store.agenda_timer->Cancel();
 }
 
 void Cache::Impl::CloseProviders() {
   if (stage_ == Stage::kClosing) return FinishShutdown();
   if (stage_ != Stage::kRevoking) return;
   stage_ = Stage::kClosing;
+  // A token that is given back ends the leases made with it.
+  if (ending_ == Ending::kHandOver) return FinishShutdown();
   for (Store* store : AllStores()) {
     const std::string& name = store->settings.name;
     calls_.Start<absl::Status>(
