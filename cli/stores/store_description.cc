@@ -1,9 +1,11 @@
 #include "cli/stores/store_description.h"
 
-#include <functional>
+#include <memory>
+#include <span>
 
 #include "base/text.h"
 #include "cli/environment.h"
+#include "providers/content_version.h"
 
 namespace secretfs::cli {
 
@@ -18,16 +20,26 @@ void MakePathsAbsolute(providers::TlsConfig& tls) {
   }
 }
 
+namespace {
+
+// Told apart by the content, which is the same in the next process; never shown.
+std::string DescribeInline(const std::shared_ptr<const SecretBytes>& value) {
+  return value == nullptr ? std::string() : providers::ContentDigest(value->bytes());
+}
+
+}  // namespace
+
 std::string Describe(const providers::CredentialSource& source) {
   return Format("file={};environment={};inline={}", source.file, source.environment,
-                static_cast<const void*>(source.inline_value.get()));
+                DescribeInline(source.inline_value));
 }
 
 std::string Describe(const providers::TlsConfig& tls) {
-  return Format("{};{};{};{};{};{};{};{:016x};{}", tls.client_certificate_file, tls.client_key_file,
-                static_cast<const void*>(tls.client_certificate.get()),
-                static_cast<const void*>(tls.client_key.get()), tls.server_name, tls.ca_file,
-                tls.ca_directory, std::hash<std::string>{}(tls.ca_bundle), tls.skip_verify);
+  const auto ca_bundle = std::as_bytes(std::span(tls.ca_bundle.data(), tls.ca_bundle.size()));
+  return Format("{};{};{};{};{};{};{};{};{}", tls.client_certificate_file, tls.client_key_file,
+                DescribeInline(tls.client_certificate), DescribeInline(tls.client_key),
+                tls.server_name, tls.ca_file, tls.ca_directory, providers::ContentDigest(ca_bundle),
+                tls.skip_verify);
 }
 
 }  // namespace secretfs::cli

@@ -14,7 +14,8 @@ namespace secretfs::cli {
 void MakePathsAbsolute(providers::CredentialSource& source);
 void MakePathsAbsolute(providers::TlsConfig& tls);
 
-// Where the credential comes from. An inline value is told apart by its object, not by its content.
+// Where the credential comes from; the same in every process. An inline value stands there by its
+// digest.
 std::string Describe(const providers::CredentialSource& source);
 std::string Describe(const providers::TlsConfig& tls);
 

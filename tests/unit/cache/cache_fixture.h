@@ -176,7 +176,7 @@ class CacheTest : public ::testing::Test {
     return names;
   }
 
-  const CacheOptions options_;
+  CacheOptions options_;
   const providers::Capabilities capabilities_;
   asio::io_context context_;
   fakes::ManualClock clock_;

@@ -40,14 +40,18 @@ TEST(StoreFactoryTest, IdentityTellsApartWhoAsks) {
   EXPECT_NE(IdentityOf(role), IdentityOf(VaultStore("/run/a")));
 }
 
-TEST(StoreFactoryTest, EqualInlineValuesAreStillTwoIdentities) {
-  providers::StoreConfig first = VaultStore(""), second = VaultStore("");
-  for (providers::StoreConfig* store : {&first, &second}) {
-    auto& vault = std::get<providers::VaultStoreConfig>(store->provider);
+TEST(StoreFactoryTest, AnInlineValueIsTheSameIdentityInEveryProcess) {
+  const auto identity_with = [](std::string_view token) {
+    providers::StoreConfig store = VaultStore("");
+    auto& vault = std::get<providers::VaultStoreConfig>(store.provider);
     std::get<providers::VaultTokenAuth>(vault.auth).token.inline_value =
-        std::make_shared<const SecretBytes>(SecretBytes::CopyOf("same"));
-  }
-  EXPECT_NE(IdentityOf(first), IdentityOf(second));
+        std::make_shared<const SecretBytes>(SecretBytes::CopyOf(token));
+    return IdentityOf(store);
+  };
+  EXPECT_EQ(identity_with("planted"), identity_with("planted"));
+  EXPECT_NE(identity_with("planted"), identity_with("other"));
+  EXPECT_NE(identity_with(""), IdentityOf(VaultStore("")));
+  EXPECT_EQ(identity_with("planted").find("planted"), std::string::npos);
 }
 
 TEST(StoreFactoryTest, MakesEveryPathAbsolute) {
