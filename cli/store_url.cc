@@ -19,14 +19,21 @@ absl::Status UnknownScheme(std::string_view text, std::string_view scheme) {
         Format("'{0}' names no store; a local store's file is 'local:{0}'", text));
   }
   return absl::InvalidArgumentError(Format(
-      "unknown kind of store '{}' in '{}'{}; expected local, local:/path or vault:MOUNT/PREFIX",
-      scheme, text, k8s::DidYouMean(scheme, {"local", "vault"})));
+      "unknown kind of store '{}' in '{}'{}; expected local, local:/path, vault:MOUNT/PREFIX, "
+      "kubernetes:NAMESPACE, aws-secretsmanager:PREFIX or aws-parameterstore:PREFIX",
+      scheme, text,
+      k8s::DidYouMean(
+          scheme, {"local", "vault", "kubernetes", "aws-secretsmanager", "aws-parameterstore"})));
+}
+
+std::string_view WithoutEndSlashes(std::string_view path) {
+  while (path.ends_with('/')) path.remove_suffix(1);
+  return path;
 }
 
 std::string_view TrimSlashes(std::string_view path) {
   while (path.starts_with('/')) path.remove_prefix(1);
-  while (path.ends_with('/')) path.remove_suffix(1);
-  return path;
+  return WithoutEndSlashes(path);
 }
 
 absl::Status CheckVaultPath(std::string_view path, std::string_view text) {
@@ -41,6 +48,29 @@ absl::Status CheckVaultPath(std::string_view path, std::string_view text) {
     begin = end + 1;
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<StoreUrl> ParseKubernetesUrl(std::string_view path, std::string_view text) {
+  if (path.empty() || path.find_first_of("/#?") != std::string_view::npos) {
+    return absl::InvalidArgumentError(Format(
+        "'{}' is no namespace's store; expected kubernetes:NAMESPACE (one value: 'secretfs get "
+        "kubernetes:NAMESPACE/NAME#KEY')",
+        text));
+  }
+  return StoreUrl{.scheme = StoreScheme::kKubernetes, .path = std::string(path)};
+}
+
+// "kubernetes:NAMESPACE/NAME": takes the name off the end of `url`.
+absl::StatusOr<std::string> TakeSecretName(std::string_view& url, std::string_view text) {
+  while (url.ends_with('/')) url.remove_suffix(1);
+  const size_t slash = url.rfind('/');
+  if (slash == std::string_view::npos || slash + 1 == url.size()) {
+    return absl::InvalidArgumentError(
+        Format("'{}' names no Secret; expected kubernetes:NAMESPACE/NAME#KEY", text));
+  }
+  std::string name(url.substr(slash + 1));
+  url = url.substr(0, slash);
+  return name;
 }
 
 // Takes "?version=N" off the end of `text`.
@@ -85,7 +115,19 @@ absl::StatusOr<StoreUrl> ParseStoreUrl(std::string_view text) {
     SECRETFS_RETURN_IF_ERROR(CheckVaultPath(TrimSlashes(path), text));
     return StoreUrl{.scheme = StoreScheme::kVault, .path = std::string(TrimSlashes(path))};
   }
+  if (scheme == "kubernetes") return ParseKubernetesUrl(TrimSlashes(path), text);
+  if (scheme == "aws-secretsmanager" || scheme == "aws-parameterstore") {
+    const StoreScheme service = scheme == "aws-secretsmanager" ? StoreScheme::kAwsSecretsManager
+                                                               : StoreScheme::kAwsParameterStore;
+    // A slash at the beginning is part of the names.
+    return StoreUrl{.scheme = service, .path = std::string(WithoutEndSlashes(path))};
+  }
   return UnknownScheme(text, scheme);
+}
+
+bool HasPrefix(StoreScheme scheme) {
+  return scheme == StoreScheme::kVault || scheme == StoreScheme::kAwsSecretsManager ||
+         scheme == StoreScheme::kAwsParameterStore;
 }
 
 absl::StatusOr<SecretReference> ParseSecretReference(std::string_view text) {
@@ -99,6 +141,9 @@ absl::StatusOr<SecretReference> ParseSecretReference(std::string_view text) {
   }
 
   SecretReference reference;
+  if (url.starts_with("kubernetes:")) {
+    SECRETFS_ASSIGN_OR_RETURN(reference.ref.key, TakeSecretName(url, text));
+  }
   SECRETFS_ASSIGN_OR_RETURN(reference.store, ParseStoreUrl(url));
   reference.ref.version = version.value_or("");
   if (reference.store.scheme == StoreScheme::kLocal) {
@@ -109,9 +154,14 @@ absl::StatusOr<SecretReference> ParseSecretReference(std::string_view text) {
     reference.ref.key = fragment;
     return reference;
   }
+  if (reference.store.scheme == StoreScheme::kKubernetes) {
+    reference.property = fragment;
+    return reference;
+  }
   if (reference.store.path.empty()) {
     return absl::InvalidArgumentError(
-        Format("'{}' names no secret; expected vault:MOUNT/PATH#FIELD", text));
+        Format("'{}' names no secret; expected {}:{}", text, url.substr(0, url.find(':')),
+               reference.store.scheme == StoreScheme::kVault ? "MOUNT/PATH#FIELD" : "NAME"));
   }
   reference.ref.key = reference.store.path;
   reference.store.path.clear();

@@ -4,11 +4,17 @@
 //
 //   local                        the store at $SECRETFS_STORE, else in the user's data directory
 //   local:/path/store.sfs        the local store in that file
+//   kubernetes:NAMESPACE         all Secrets of a namespace; server and credential as kubectl finds
+//   them, or the pod's own
+//   aws-secretsmanager:PREFIX    secrets, or parameters of Systems Manager, whose names begin with
+//   aws-parameterstore:PREFIX    PREFIX; region and credentials as AWS's own CLI finds them
 //   vault:MOUNT/PREFIX           everything below PREFIX; server and token as Vault's own CLI finds
 //   them
 //
 //   local#db/password            REF: store, '#', key
 //   local:/path/store.sfs#db/password
+//   kubernetes:NAMESPACE/NAME#KEY  REF: a Secret, '#', key of its data
+//   aws-secretsmanager:app/db#password  REF: name or ARN of the secret, '#', part of its JSON
 //   vault:secret/app/db#password REF: path of the secret, '#', field; without '#' all fields as
 //   JSON …?version=3                  an older version, at the end or before the '#'
 //
@@ -22,11 +28,13 @@
 
 namespace secretfs::cli {
 
-enum class StoreScheme { kLocal, kVault };
+enum class StoreScheme { kLocal, kVault, kKubernetes, kAwsSecretsManager, kAwsParameterStore };
 
 struct StoreUrl {
   StoreScheme scheme = StoreScheme::kLocal;
-  std::string path;  // the local store's file ("" = the default one), or Vault's MOUNT/PREFIX
+  // The local store's file ("" = the default one), Vault's MOUNT/PREFIX, a Kubernetes namespace, or
+  // the beginning of names in AWS.
+  std::string path;
   friend bool operator==(const StoreUrl&, const StoreUrl&) = default;
 };
 
@@ -35,6 +43,9 @@ struct SecretReference {
   providers::SecretRef ref;
   std::string property;  // empty: the whole secret
 };
+
+// True for the stores whose URL names a prefix, which a reference has as the beginning of its key.
+bool HasPrefix(StoreScheme scheme);
 
 // InvalidArgument saying what was expected, with near misses of the scheme.
 absl::StatusOr<StoreUrl> ParseStoreUrl(std::string_view text);

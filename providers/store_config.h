@@ -9,12 +9,14 @@
 #include <string>
 #include <variant>
 
+#include "providers/aws/aws_config.h"
+#include "providers/kubernetes/kubernetes_config.h"
 #include "providers/local/local_config.h"
 #include "providers/vault/vault_config.h"
 
 namespace secretfs::providers {
 
-using ProviderConfig = std::variant<LocalStoreConfig, VaultStoreConfig>;
+using ProviderConfig = std::variant<LocalStoreConfig, VaultStoreConfig, AwsStoreConfig, KubernetesStoreConfig>;
 
 struct StoreConfig {
   std::string name;

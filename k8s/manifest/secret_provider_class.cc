@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "base/text.h"
+#include "k8s/manifest/aws_class.h"
+#include "k8s/manifest/embedded_yaml.h"
 #include "k8s/manifest/near_miss.h"
 #include "k8s/manifest/object_header.h"
 #include "k8s/manifest/scalars.h"
@@ -127,32 +129,6 @@ void ReadObject(const Value& block, const std::string& store, Draft& draft) {
   draft.files.push_back(std::move(file));
 }
 
-void ReadObjects(const Value& objects, const std::string& store, Draft& draft) {
-  if (objects.node().kind != YamlNode::Kind::kScalar) {
-    objects.Problem("is no text; expected a list as text, after 'objects: |'");
-    return;
-  }
-  const Source source(objects.source(), objects.node());
-  const YamlStream stream = ParseYaml(objects.node().scalar);
-  for (const YamlProblem& problem : stream.problems) {
-    const std::string_view dot = problem.field.empty() || problem.field.front() == '[' ? "" : ".";
-    draft.problems.Add({source.file(), source.Map(problem.position),
-                        Format("{}{}{}", objects.field(), dot, problem.field)},
-                       problem.message);
-  }
-  if (!stream.problems.empty()) return;
-  if (stream.documents.size() != 1) {
-    objects.Problem("is empty or more than one document; expected one list of objects");
-    return;
-  }
-  const Value list(&source, stream.documents.front(), objects.field());
-  const std::vector<Value> items = list.Items();
-  if (items.empty() && list.node().kind == YamlNode::Kind::kSequence) {
-    objects.Problem("is an empty list; expected at least one object");
-  }
-  for (const Value& item : items) ReadObject(item, store, draft);
-}
-
 void ReadVaultClass(const Value& parameters, const ObjectHeader& header, const Location& where,
                     Draft& draft) {
   const Fields fields(
@@ -167,7 +143,9 @@ void ReadVaultClass(const Value& parameters, const ObjectHeader& header, const L
   store.where = where;
   store.config = providers::StoreConfig{header.name, ReadVaultParameters(fields)};
   draft.AddStore(std::move(store));
-  if (const auto objects = fields.Require("objects")) ReadObjects(*objects, header.name, draft);
+  if (const auto objects = fields.Require("objects")) {
+    ReadEmbeddedList(*objects, [&](const Value& item) { ReadObject(item, header.name, draft); });
+  }
 }
 
 }  // namespace
@@ -187,11 +165,14 @@ void ReadSecretProviderClass(const Value& document, Draft& draft) {
   if (!provider || !parameters) return;
   const std::optional<size_t> index = provider->AsOneOf({"vault", "aws", "azure", "gcp"});
   if (!index) return;
-  if (*index != 0) {
-    provider->Problem(NotBuiltIn(provider->node().scalar));
-    return;
+  switch (*index) {
+    case 0:
+      return ReadVaultClass(*parameters, header, document.location(), draft);
+    case 1:
+      return ReadAwsClass(*parameters, header, document.location(), draft);
+    default:
+      return provider->Problem(NotBuiltIn(provider->node().scalar));
   }
-  ReadVaultClass(*parameters, header, document.location(), draft);
 }
 
 }  // namespace secretfs::k8s

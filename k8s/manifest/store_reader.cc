@@ -5,6 +5,8 @@
 #include <cstdlib>
 
 #include "base/text.h"
+#include "k8s/manifest/aws_reader.h"
+#include "k8s/manifest/kubernetes_reader.h"
 #include "k8s/manifest/near_miss.h"
 #include "k8s/manifest/vault_reader.h"
 
@@ -42,7 +44,7 @@ providers::LocalStoreConfig ReadLocal(const Value& block, const StoreContext& co
 std::vector<std::string_view> ProviderNames() { return {kProviders.begin(), kProviders.end()}; }
 
 std::string NotBuiltIn(std::string_view provider) {
-  return Format("the store {} is not built into this version; expected local or vault",
+  return Format("the store {} is not built into this version; expected local, vault, aws or kubernetes",
                 Quote(provider));
 }
 
@@ -52,6 +54,8 @@ std::optional<ProviderConfig> ReadProvider(const Fields& parent, const StoreCont
   const auto& [name, block] = *provider;
   if (name == "local") return ReadLocal(block, context);
   if (name == "vault") return ReadVault(block, context);
+  if (name == "aws") return ReadAws(block, context);
+  if (name == "kubernetes") return ReadKubernetesStore(block, context);
   block.Problem(NotBuiltIn(name));
   return std::nullopt;
 }

@@ -1,0 +1,78 @@
+#include "cli/stores/aws_store.h"
+
+#include <variant>
+
+#include "base/text.h"
+#include "providers/aws/aws_provider.h"
+
+namespace secretfs::cli {
+namespace {
+
+using providers::AwsStoreConfig;
+
+struct PathsOfAuth {
+  const PathVisitor& visit;
+  void operator()(providers::AwsDefaultAuth&) const {}
+  void operator()(providers::AwsStaticAuth& auth) const {
+    VisitPaths(auth.access_key_id, visit);
+    VisitPaths(auth.secret_access_key, visit);
+    VisitPaths(auth.session_token, visit);
+  }
+  void operator()(providers::AwsWebIdentityAuth& auth) const { VisitPaths(auth.token, visit); }
+  void operator()(providers::AwsContainerAuth& auth) const { VisitPaths(auth.token, visit); }
+};
+
+struct IdentityOfAuth {
+  std::string operator()(const providers::AwsDefaultAuth& auth) const {
+    return Format("default;{}", auth.profile);
+  }
+  std::string operator()(const providers::AwsStaticAuth& auth) const {
+    return Format("key;{};{};{}", Describe(auth.access_key_id), Describe(auth.secret_access_key),
+                  Describe(auth.session_token));
+  }
+  std::string operator()(const providers::AwsWebIdentityAuth& auth) const {
+    return Format("web;{};{};{}", auth.role_arn, Describe(auth.token), auth.session_name);
+  }
+  std::string operator()(const providers::AwsContainerAuth& auth) const {
+    return Format("container;{};{}", auth.url, Describe(auth.token));
+  }
+};
+
+std::string RolesOf(const AwsStoreConfig& config) {
+  std::string text;
+  for (const std::string& role : config.additional_roles) text += Format("{},", role);
+  text += Format("{};{};", config.role, config.external_id);
+  for (const auto& [key, value] : config.session_tags) text += Format("{}={},", key, value);
+  for (const std::string& key : config.transitive_tag_keys) text += Format(";{}", key);
+  return text;
+}
+
+std::string FailoverOf(const AwsStoreConfig& config) {
+  std::string text = Format("{};{}", config.failover_region, config.failover_endpoint);
+  for (const auto& [name, other] : config.failover_names) {
+    text += Format(";{}@{}={}@{}", name.key, name.version, other.key, other.version);
+  }
+  return text;
+}
+
+}  // namespace
+
+void VisitPaths(AwsStoreConfig& config, const PathVisitor& visit) {
+  VisitPaths(config.tls, visit);
+  std::visit(PathsOfAuth{visit}, config.auth);
+}
+
+std::string IdentityOf(const AwsStoreConfig& config) {
+  return Format("aws;{};{};{};{};{};{};{};{};{};{};{}", static_cast<int>(config.service),
+                config.region, config.prefix, config.endpoint, config.sts_endpoint, config.fips,
+                config.dual_stack, RolesOf(config), FailoverOf(config), Describe(config.tls),
+                std::visit(IdentityOfAuth(), config.auth));
+}
+
+absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(const AwsStoreConfig& config,
+                                                                  IoThread& io,
+                                                                  const Clock& clock) {
+  return providers::MakeAwsProvider(config, io.context(), clock, io.scheduler());
+}
+
+}  // namespace secretfs::cli
