@@ -1,0 +1,70 @@
+#include "cli/stores/kubernetes_store.h"
+
+#include <variant>
+
+#include "base/status.h"
+#include "base/text.h"
+#include "cli/environment.h"
+#include "cli/kubernetes_environment.h"
+#include "cli/stores/store_description.h"
+#include "providers/kubernetes/kubernetes_provider.h"
+
+namespace secretfs::cli {
+namespace {
+
+using providers::KubernetesAccess;
+using providers::KubernetesStoreConfig;
+
+struct IdentityOfAuth {
+  std::string operator()(const std::monostate&) const { return "as found"; }
+  std::string operator()(const providers::KubernetesCertificateAuth&) const {
+    return "certificate";  // which one is part of the TLS settings
+  }
+  std::string operator()(const providers::KubernetesTokenAuth& auth) const {
+    return Format("token;{}", Describe(auth.token));
+  }
+  // Comes from a kubeconfig, never from a manifest itself.
+  std::string operator()(const providers::KubernetesExecAuth& auth) const {
+    return Format("exec;{};{}", auth.command, fmt::join(auth.arguments, " "));
+  }
+};
+
+void VisitPathsOf(KubernetesAccess& access, const PathVisitor& visit) {
+  VisitPaths(access.tls, visit);
+  if (auto* auth = std::get_if<providers::KubernetesTokenAuth>(&access.auth)) {
+    VisitPaths(auth->token, visit);
+  }
+}
+
+std::string IdentityOfAccess(const KubernetesAccess& access) {
+  return Format("{};{};{}", access.url, Describe(access.tls),
+                std::visit(IdentityOfAuth(), access.auth));
+}
+
+}  // namespace
+
+void VisitPaths(KubernetesStoreConfig& config, const PathVisitor& visit) {
+  VisitPathsOf(config.server, visit);
+  VisitPathsOf(config.home, visit);
+  VisitPaths(config.kubeconfig, visit);
+}
+
+std::string IdentityOf(const KubernetesStoreConfig& config) {
+  std::string account;
+  if (config.service_account.has_value()) {
+    account = Format("{}/{};{}", config.service_account->name_space, config.service_account->name,
+                     fmt::join(config.service_account->audiences, " "));
+  }
+  return Format("kubernetes;{};{};{};{};{};{}", config.remote_namespace,
+                IdentityOfAccess(config.server), account, IdentityOfAccess(config.home),
+                Describe(config.kubeconfig), config.context);
+}
+
+absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(
+    const KubernetesStoreConfig& config, IoThread& io, const Clock& clock) {
+  SECRETFS_ASSIGN_OR_RETURN(const KubernetesStoreConfig complete,
+                            CompleteKubernetesConfig(config, ProcessEnvironment()));
+  return providers::MakeKubernetesProvider(complete, io.context(), clock, io.scheduler());
+}
+
+}  // namespace secretfs::cli
