@@ -134,7 +134,7 @@ absl::Status KeyVault::StatusOf(const HttpResponse& response, std::string_view d
   const std::string_view explanation = Explain(error);
   std::string message(MessageOf(status));
   if (!explanation.empty()) message += Format(": {}", explanation);
-  const bool deleted = !IsTransient(status) && IsDeleted(error);
+  const bool deleted = response.status < 500 && IsDeleted(error);
   absl::Status detailed(deleted ? absl::StatusCode::kNotFound : status.code(), message);
   if (const auto delay = RetryAfter(status)) SetRetryAfter(detailed, *delay);
   return detailed;

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
@@ -82,6 +83,16 @@ ChildProcess::~ChildProcess() {
     Signal(SIGKILL);
     Wait(milliseconds(5000));
   }
+}
+
+bool ChildProcess::WriteInput(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t count = write(input_.get(), text.data(), text.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return false;
+    text.remove_prefix(static_cast<size_t>(count));
+  }
+  return true;
 }
 
 void ChildProcess::Signal(int signal) const {

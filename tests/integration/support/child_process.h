@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/unique_fd.h"
@@ -34,6 +35,8 @@ class ChildProcess {
   pid_t pid() const { return pid_; }
   void Signal(int signal) const;
   void CloseInput() { input_.Reset(); }
+  // All of `text` to stdin, which is kept open. False when the program does not read it any more.
+  bool WriteInput(std::string_view text);
 
   // The next line of stdout for which `wanted` is true (others are passed over); nothing when the
   // time is up or the output ends.
