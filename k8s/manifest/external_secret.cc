@@ -115,7 +115,7 @@ void ReadData(const Value& block, const StoreReference& store, const PolicyOverr
     file.value.ref.version = remote.String("version");
     file.value.selection.property = remote.String("property");
     if (const auto decoding = remote.Find("decodingStrategy")) {
-      file.value.selection.decoding = ReadDecoding(*decoding);
+      file.value.selection.decoding = ReadDecodingStrategy(*decoding);
     }
     CheckRemoteRef(remote);
   }
@@ -132,7 +132,7 @@ void ReadExtract(const Value& block, ManifestExpansion& expansion) {
         "data entries for single properties");
   }
   if (const auto decoding = fields.Find("decodingStrategy")) {
-    expansion.decoding = ReadDecoding(*decoding);
+    expansion.decoding = ReadDecodingStrategy(*decoding);
   }
   CheckRemoteRef(fields);
 }
@@ -153,7 +153,7 @@ void ReadFind(const Value& block, ManifestExpansion& expansion) {
     block.Problem("would find every secret of the store; expected name or path");
   }
   if (const auto decoding = fields.Find("decodingStrategy")) {
-    expansion.decoding = ReadDecoding(*decoding);
+    expansion.decoding = ReadDecodingStrategy(*decoding);
   }
   CheckConversion(fields);
 }

@@ -70,8 +70,9 @@ std::string ReadFilePath(const Fields& fields, Location& where) {
 }
 
 void ReadFile(const Value& block, Draft& draft) {
-  const Fields fields(block, {"path", "store", "key", "version", "property", "decoding", "encoding",
-                              "mode", "policy"});
+  const Fields fields(block,
+                      {"path", "store", "key", "version", "property", "jmesPath", "extractJSONKey",
+                       "extractYAMLKey", "decoding", "encoding", "mode", "policy"});
   if (!fields.valid()) return;
   Unresolved<ManifestFile> file;
   file.where = block.location();
@@ -79,7 +80,7 @@ void ReadFile(const Value& block, Draft& draft) {
   file.store = ReadStoreReference(fields);
   file.value.ref.key = fields.RequiredString("key");
   file.value.ref.version = fields.String("version");
-  file.value.selection.property = fields.String("property");
+  ReadPart(fields, file.value.selection);
   if (const auto decoding = fields.Find("decoding")) {
     file.value.selection.decoding = ReadDecoding(*decoding);
   }

@@ -1,9 +1,34 @@
 #include "k8s/manifest/value_selection.h"
 
-namespace secretfs::k8s {
+#include <string>
+#include <vector>
 
-providers::Decoding ReadDecoding(const Value& value) {
-  using providers::Decoding;
+#include "base/text.h"
+#include "providers/selection/jmespath/expression.h"
+
+namespace secretfs::k8s {
+namespace {
+
+using providers::Decoding;
+using providers::Encoding;
+using providers::Language;
+using providers::Selection;
+
+void ReadOneOf(const Fields& fields, const std::vector<std::string_view>& names,
+               Selection& selection) {
+  const auto given = fields.FindOneOf(names, false);
+  if (!given) return;
+  const auto& [name, value] = *given;
+  if (name == "jmesPath") return ReadJmesPath(value, selection);
+  selection.property = value.AsString().value_or("");
+  if (name == "extractJSONKey") selection.language = Language::kJsonKey;
+  if (name == "extractYAMLKey") selection.language = Language::kYamlKey;
+  if (selection.property.empty()) selection.language = Language::kPath;  // the whole value
+}
+
+}  // namespace
+
+Decoding ReadDecodingStrategy(const Value& value) {
   return value
       .AsEnum<Decoding>({{"None", Decoding::kNone},
                          {"Base64", Decoding::kBase64},
@@ -12,23 +37,45 @@ providers::Decoding ReadDecoding(const Value& value) {
       .value_or(Decoding::kNone);
 }
 
-providers::Decoding ReadStoredEncoding(const Value& value) {
-  using providers::Decoding;
-  const std::optional<size_t> index = value.AsOneOf({"utf-8", "base64", "hex"});
-  if (index == size_t{2}) {
-    value.Problem(
-        "values that are stored in hex are not built into this version; expected utf-8 or "
-        "base64");
-  }
-  return index == size_t{1} ? Decoding::kBase64 : Decoding::kNone;
+Decoding ReadDecoding(const Value& value) {
+  return value
+      .AsEnum<Decoding>({{"None", Decoding::kNone},
+                         {"Base64", Decoding::kBase64},
+                         {"Base64URL", Decoding::kBase64Url},
+                         {"Hex", Decoding::kHex},
+                         {"Auto", Decoding::kAuto}})
+      .value_or(Decoding::kNone);
 }
 
-providers::Encoding ReadEncoding(const Value& value) {
-  using providers::Encoding;
+Decoding ReadStoredEncoding(const Value& value) {
+  return value
+      .AsEnum<Decoding>(
+          {{"utf-8", Decoding::kNone}, {"base64", Decoding::kBase64}, {"hex", Decoding::kHex}})
+      .value_or(Decoding::kNone);
+}
+
+Encoding ReadEncoding(const Value& value) {
   return value
       .AsEnum<Encoding>(
           {{"utf-8", Encoding::kUtf8}, {"base64", Encoding::kBase64}, {"hex", Encoding::kHex}})
       .value_or(Encoding::kUtf8);
+}
+
+void ReadPart(const Fields& fields, Selection& selection) {
+  ReadOneOf(fields, {"property", "jmesPath", "extractJSONKey", "extractYAMLKey"}, selection);
+}
+
+void ReadJmesPath(const Value& value, Selection& selection) {
+  const auto text = value.AsNonEmptyString();
+  if (!text) return;
+  const auto expression = providers::jmespath::Expression::Parse(*text);
+  if (!expression.ok()) value.Problem(Format("is {}", MessageOf(expression.status())));
+  selection.property = *text;
+  selection.language = Language::kJmesPath;
+}
+
+void ReadExtractKey(const Fields& fields, Selection& selection) {
+  ReadOneOf(fields, {"extractJSONKey", "extractYAMLKey"}, selection);
 }
 
 }  // namespace secretfs::k8s

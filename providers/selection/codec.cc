@@ -25,6 +25,13 @@ constexpr std::array<uint8_t, 256> kUrlTable = MakeTable(kUrlCharacters);
 
 bool IsLineBreak(char c) { return c == '\r' || c == '\n'; }
 
+std::optional<unsigned> HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return std::nullopt;
+}
+
 // What a Base64 text consists of, apart from line breaks.
 struct Shape {
   size_t digits = 0;
@@ -100,6 +107,20 @@ std::optional<SecretBytes> DecodeBase64(std::string_view text, Base64Form form) 
       count -= 8;
       *out++ = static_cast<std::byte>(bits >> count & 0xff);
     }
+  }
+  return result;
+}
+
+std::optional<SecretBytes> DecodeHex(std::string_view text) {
+  while (!text.empty() && IsLineBreak(text.back())) text.remove_suffix(1);
+  if (text.size() % 2 != 0) return std::nullopt;
+  SecretBytes result(text.size() / 2);
+  std::byte* out = result.mutable_bytes().data();
+  for (size_t i = 0; i < text.size(); i += 2) {
+    const std::optional<unsigned> high = HexDigit(text[i]);
+    const std::optional<unsigned> low = HexDigit(text[i + 1]);
+    if (!high.has_value() || !low.has_value()) return std::nullopt;
+    *out++ = static_cast<std::byte>(*high << 4 | *low);
   }
   return result;
 }

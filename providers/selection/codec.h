@@ -23,4 +23,7 @@ SecretBytes EncodeHex(std::span<const std::byte> bytes);
 // else.
 std::optional<SecretBytes> DecodeBase64(std::string_view text, Base64Form form);
 
+// Pairs of hexadecimal digits, upper or lower case; line breaks at the end are skipped.
+std::optional<SecretBytes> DecodeHex(std::string_view text);
+
 }  // namespace secretfs::providers

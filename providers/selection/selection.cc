@@ -1,8 +1,6 @@
 #include "providers/selection/selection.h"
 
-#include <algorithm>
 #include <charconv>
-#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
@@ -12,58 +10,18 @@
 #include "base/text.h"
 #include "providers/secret_json.h"
 #include "providers/selection/codec.h"
+#include "providers/selection/jmespath/expression.h"
+#include "providers/selection/key_extraction.h"
+#include "providers/selection/near_names.h"
+#include "providers/selection/property_path.h"
+#include "providers/selection/raw_json.h"
 
 namespace secretfs::providers {
 namespace {
 
-constexpr size_t kNamesShown = 5;
-constexpr size_t kNameLengthShown = 64;
+// --- selecting
 
-// --- messages
-
-size_t EditDistance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i + 1);
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row.back();
-}
-
-// A name from a store, fit for a message: one line, not too long.
-std::string Shown(std::string_view name) {
-  std::string result(name.substr(0, kNameLengthShown));
-  for (char& c : result) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return name.size() > kNameLengthShown ? result + "…" : result;
-}
-
-// The nearest of `names` to `wanted`, the most alike first.
-std::string NearestNames(std::string_view wanted, std::vector<std::string_view> names) {
-  if (names.empty()) return "nothing";
-  std::vector<std::pair<size_t, std::string_view>> ranked;
-  for (const std::string_view name : names) {
-    const std::string_view begin = name.substr(0, kNameLengthShown);
-    ranked.emplace_back(EditDistance(wanted.substr(0, kNameLengthShown), begin), name);
-  }
-  std::sort(ranked.begin(), ranked.end());
-  std::string result;
-  for (size_t i = 0; i < ranked.size() && i < kNamesShown; ++i) {
-    result += (i == 0 ? "" : ", ") + Shown(ranked[i].second);
-  }
-  if (ranked.size() > kNamesShown) result += Format(" and {} more", ranked.size() - kNamesShown);
-  return result;
-}
-
-// --- paths
-
-// The first component of `path` with its escapes undone, and what follows the dot after it.
+// The first name of a simple path with its escapes undone, and what follows the dot after it.
 struct Step {
   std::string name;
   std::optional<std::string_view> rest;  // nothing: it was the last
@@ -82,16 +40,15 @@ Step FirstStep(std::string_view path) {
   return step;
 }
 
-const SecretJson* Member(const SecretJson& object, std::string_view name) {
-  const auto it = object.find(SecretString(name));
-  return it == object.end() ? nullptr : &*it;
-}
-
-const SecretJson* Element(const SecretJson& array, std::string_view number) {
+const SecretJson* Child(const SecretJson& value, const std::string& name) {
+  if (value.is_object()) {
+    const auto it = value.find(SecretString(name));
+    return it == value.end() ? nullptr : &*it;
+  }
   size_t index = 0;
-  const auto end = std::from_chars(number.data(), number.data() + number.size(), index);
-  const bool whole = end.ec == std::errc() && end.ptr == number.data() + number.size();
-  return whole && index < array.size() ? &array[index] : nullptr;
+  const auto end = std::from_chars(name.data(), name.data() + name.size(), index);
+  const bool whole = end.ec == std::errc() && end.ptr == name.data() + name.size();
+  return value.is_array() && whole && index < value.size() ? &value[index] : nullptr;
 }
 
 std::string WhatIsThere(const SecretJson& value, std::string_view wanted) {
@@ -101,21 +58,16 @@ std::string WhatIsThere(const SecretJson& value, std::string_view wanted) {
   for (const auto& [name, member] : *value.get_ptr<const SecretJson::object_t*>()) {
     names.emplace_back(name);
   }
-  return NearestNames(wanted, std::move(names));
+  return NearestNames(wanted, names);
 }
 
-absl::StatusOr<const SecretJson*> Find(const SecretJson& root, std::string_view property) {
+// Where the path leaves what there is, as far as it is a simple one.
+absl::Status DoesNotExist(const SecretJson& root, std::string_view property) {
   const SecretJson* value = &root;
   std::optional<std::string_view> path = property;
   while (path.has_value()) {
-    // A key may contain dots itself: what is left of the path is tried as one key first.
-    if (value->is_object()) {
-      if (const SecretJson* whole = Member(*value, *path)) return whole;
-    }
     const Step step = FirstStep(*path);
-    const SecretJson* next = value->is_object()  ? Member(*value, step.name)
-                             : value->is_array() ? Element(*value, step.name)
-                                                 : nullptr;
+    const SecretJson* next = Child(*value, step.name);
     if (next == nullptr) {
       const std::string_view before = property.substr(0, property.size() - path->size());
       return absl::NotFoundError(Format(
@@ -127,19 +79,59 @@ absl::StatusOr<const SecretJson*> Find(const SecretJson& root, std::string_view 
     value = next;
     path = step.rest;
   }
-  return value;
+  return absl::NotFoundError(Format("property {} does not exist", Shown(property)));
 }
 
-absl::StatusOr<SecretBytes> SelectProperty(const Secret& secret, std::string_view property) {
+absl::StatusOr<SecretJson> AsJson(const Secret& secret, std::string_view property) {
+  absl::StatusOr<SecretJson> json = ParseSecretJson(secret.value.ExposeAsText());
+  if (json.ok()) return json;
+  return absl::InvalidArgumentError(Format("property {} is wanted, but the secret is {}",
+                                           Shown(property), MessageOf(json.status())));
+}
+
+absl::StatusOr<SecretBytes> SelectPath(const Secret& secret, std::string_view property) {
   const auto field = secret.fields.find(property);
   if (field != secret.fields.end()) return field->second.Clone();
-  const absl::StatusOr<SecretJson> json = ParseSecretJson(secret.value.ExposeAsText());
-  if (!json.ok()) {
-    return absl::InvalidArgumentError(Format("property {} is wanted, but the secret is {}",
-                                             Shown(property), MessageOf(json.status())));
+  SECRETFS_ASSIGN_OR_RETURN(const SecretJson json, AsJson(secret, property));
+  SECRETFS_ASSIGN_OR_RETURN(const std::optional<SecretString> found,
+                            FindProperty(secret.value.ExposeAsText(), property));
+  if (!found.has_value()) return DoesNotExist(json, property);
+  const std::string_view text(*found);
+  switch (KindOf(text)) {
+    case RawKind::kString:
+      return SecretBytes::CopyOf(std::string_view(Unquoted(text)));
+    case RawKind::kNull:
+      return SecretBytes();
+    default:
+      return SecretBytes::CopyOf(text);
   }
-  SECRETFS_ASSIGN_OR_RETURN(const SecretJson* const value, Find(*json, property));
-  return SecretJsonToBytes(*value);
+}
+
+absl::StatusOr<SecretBytes> SelectJmesPath(const Secret& secret, std::string_view expression) {
+  const absl::StatusOr<jmespath::Expression> parsed = jmespath::Expression::Parse(expression);
+  if (!parsed.ok()) return WithContext(parsed.status(), Shown(expression));
+  SECRETFS_ASSIGN_OR_RETURN(const SecretJson json, AsJson(secret, expression));
+  const absl::StatusOr<SecretJson> found = parsed->Search(json);
+  if (!found.ok()) return WithContext(found.status(), Shown(expression));
+  if (found->is_null()) {
+    return absl::NotFoundError(Format("the JMESPath {} selects nothing of the secret; there is {}",
+                                      Shown(expression), WhatIsThere(json, expression)));
+  }
+  return SecretJsonToBytes(*found);
+}
+
+absl::StatusOr<SecretBytes> SelectPart(const Secret& secret, const Selection& selection) {
+  switch (selection.language) {
+    case Language::kJmesPath:
+      return SelectJmesPath(secret, selection.property);
+    case Language::kJsonKey:
+      return ExtractJsonKey(secret.value.ExposeAsText(), selection.property);
+    case Language::kYamlKey:
+      return ExtractYamlKey(secret.value.ExposeAsText(), selection.property);
+    case Language::kPath:
+      break;
+  }
+  return SelectPath(secret, selection.property);
 }
 
 // --- decoding and encoding
@@ -156,6 +148,8 @@ std::optional<SecretBytes> TryDecode(const SecretBytes& value, Decoding decoding
       if (!decoded.has_value()) decoded = DecodeBase64(text, Base64Form::kUrl);
       return decoded;
     }
+    case Decoding::kHex:
+      return DecodeHex(text);
     case Decoding::kNone:
       break;
   }
@@ -170,6 +164,8 @@ absl::StatusOr<SecretBytes> Decode(SecretBytes value, Decoding decoding) {
       return absl::InvalidArgumentError("the value cannot be decoded: it is not base64");
     case Decoding::kBase64Url:
       return absl::InvalidArgumentError("the value cannot be decoded: it is not base64url");
+    case Decoding::kHex:
+      return absl::InvalidArgumentError("the value cannot be decoded: it is not hexadecimal");
     case Decoding::kNone:
     case Decoding::kAuto:
       break;
@@ -194,7 +190,7 @@ SecretBytes Encode(SecretBytes value, Encoding encoding) {
 absl::StatusOr<SecretBytes> Select(const Secret& secret, const Selection& selection) {
   absl::StatusOr<SecretBytes> value = selection.property.empty()
                                           ? absl::StatusOr<SecretBytes>(secret.value.Clone())
-                                          : SelectProperty(secret, selection.property);
+                                          : SelectPart(secret, selection);
   if (!value.ok()) return value;
   SECRETFS_ASSIGN_OR_RETURN(SecretBytes decoded, Decode(*std::move(value), selection.decoding));
   return Encode(std::move(decoded), selection.encoding);

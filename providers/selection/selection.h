@@ -3,9 +3,8 @@
 // Selecting one value inside a fetched secret, and decoding and encoding it: what stands between a
 // store's answer and the bytes of one file.
 //
-// `property` names a field of a structured store, or a path into the JSON value as External Secrets
-// takes it: dotted, array elements by number ("users.0.name"), keys that contain dots either whole
-// (tried first) or with "\." for each dot. Free functions without state.
+// `property` names a field of a structured store, or a part of the JSON value in one of four
+// languages (docs/manifest.md). Free functions without state.
 
 #include <string_view>
 
@@ -15,13 +14,22 @@
 
 namespace secretfs::providers {
 
-enum class Encoding { kUtf8, kBase64, kHex };               // how a value is written into its file
-enum class Decoding { kNone, kBase64, kBase64Url, kAuto };  // how a value is read from the store
+enum class Encoding { kUtf8, kBase64, kHex };  // how a value is written into its file
+enum class Decoding { kNone, kBase64, kBase64Url, kAuto, kHex };  // how it is read from the store
+
+// How `property` is understood.
+enum class Language {
+  kPath,      // as External Secrets does: providers/selection/property_path.h
+  kJmesPath,  // as AWS does: providers/selection/jmespath/expression.h
+  kJsonKey,   // one name at the top of a JSON object
+  kYamlKey,   // one name at the top of a YAML mapping
+};
 
 struct Selection {
   std::string property;  // empty: the whole value
   Decoding decoding = Decoding::kNone;
   Encoding encoding = Encoding::kUtf8;
+  Language language = Language::kPath;
   friend bool operator==(const Selection&, const Selection&) = default;
 };
 

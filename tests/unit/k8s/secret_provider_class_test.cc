@@ -191,10 +191,9 @@ TEST(SecretProviderClass, WhatIsRefused) {
        "m.yaml:14:9: spec.parameters.objects[0].secretArgs: arguments for writing requests are not "
        "built "
        "into this version; expected none"},
-      {role + kObject + "        encoding: hex\n",
-       "m.yaml:14:9: spec.parameters.objects[0].encoding: values that are stored in hex are not "
-       "built into "
-       "this version; expected utf-8 or base64"},
+      {role + kObject + "        encoding: rot13\n",
+       "m.yaml:14:9: spec.parameters.objects[0].encoding: 'rot13' is not known here; "
+       "expected utf-8, base64 or hex"},
       {role + kObject + "        filePermission: 600\n",
        "m.yaml:14:9: spec.parameters.objects[0].filePermission: '600' is a decimal number (octal "
        "01130); "

@@ -70,6 +70,27 @@ mount: {layout: atomic, uid: 1000, gid: 0, mode: "0400", directoryMode: 0550, au
       ElementsAre("m.yaml:4:5: stores[0]: the store 'a' is used by no file and no browse tree"));
 }
 
+TEST(SecretfsYaml, PartsOfValuesInEveryLanguage) {
+  const Manifest manifest = ParseOk(R"(
+apiVersion: secretfs/v1
+stores: {a: {local: {}}}
+files:
+  - {path: a, key: k, property: 'users.#(name=="x").key'}
+  - {path: b, key: k, jmesPath: "users[?name=='x'] | [0].key", decoding: Hex}
+  - {path: c, key: k, extractJSONKey: a.b}
+  - {path: d, key: k, extractYAMLKey: a.b}
+)");
+  const auto selection = [&manifest](size_t index) { return manifest.files.at(index).selection; };
+  EXPECT_EQ(selection(0), (providers::Selection{.property = "users.#(name==\"x\").key"}));
+  EXPECT_EQ(selection(1), (providers::Selection{.property = "users[?name=='x'] | [0].key",
+                                                .decoding = providers::Decoding::kHex,
+                                                .language = providers::Language::kJmesPath}));
+  EXPECT_EQ(selection(2),
+            (providers::Selection{.property = "a.b", .language = providers::Language::kJsonKey}));
+  EXPECT_EQ(selection(3),
+            (providers::Selection{.property = "a.b", .language = providers::Language::kYamlKey}));
+}
+
 TEST(SecretfsYaml, Vault) {
   const Manifest manifest = ParseOk(R"(
 stores:
@@ -206,8 +227,12 @@ TEST(BadSecretfsYaml, Fields) {
                "mean 'secretfs/v1'?"},
        BadCase{std::string(kStore) + "files:\n  - pathh: f\n    key: k\n",
                "m.yaml:3:5: files[0].pathh: unknown field; expected path, store, key, version, "
-               "property, decoding, encoding, mode or policy; did you mean 'path'?\n"
+               "property, jmesPath, extractJSONKey, extractYAMLKey, decoding, encoding, mode or "
+               "policy; did you mean 'path'?\n"
                "m.yaml:3:5: files[0].path: missing; expected this field"},
+       BadCase{std::string(kStore) + "files:\n  - path: f\n    key: k\n    jmesPath: a..b\n",
+               "m.yaml:5:5: files[0].jmesPath: is not a JMESPath expression: something that cannot "
+               "stand here (character 3)"},
        BadCase{std::string(kStore) + "files:\n  - path: f\n    key: k\n    key: l\n",
                "m.yaml:5:5: files[0].key: stands twice; expected each field once"},
        BadCase{std::string(kStore) + "files:\n  - path: f\n    key:\n",
@@ -300,7 +325,7 @@ TEST(BadSecretfsYaml, Values) {
                "m.yaml:2:19: files[0].key: holds a zero byte; expected text"},
        BadCase{std::string(kStore) + "files: [{path: f, key: k, decoding: base64}]",
                "m.yaml:2:27: files[0].decoding: 'base64' is not known here; expected None, Base64, "
-               "Base64URL or Auto; did you mean 'Base64'?"}});
+               "Base64URL, Hex or Auto; did you mean 'Base64'?"}});
 }
 
 TEST(BadSecretfsYaml, Stores) {

@@ -60,6 +60,14 @@ TEST(CodecTest, TheUrlFormHasItsOwnCharactersAndMayLackPadding) {
   EXPECT_FALSE(DecodeBase64("+//+", Base64Form::kUrl).has_value());
 }
 
+TEST(CodecTest, HexIsReadInEitherCase) {
+  EXPECT_EQ(DecodeHex("001FaB\r\n")->ExposeAsText(), std::string_view("\0\x1f\xab", 3));
+  EXPECT_EQ(DecodeHex("")->size(), 0u);
+  for (const std::string_view text : {"0", "0g", "0x00", "00 11", "\n00"}) {
+    EXPECT_FALSE(DecodeHex(text).has_value()) << text;
+  }
+}
+
 TEST(CodecTest, HexIsLowerCase) {
   EXPECT_EQ(EncodeHex(Bytes(std::string_view("\0\x1f\xab", 3))).ExposeAsText(), "001fab");
 }

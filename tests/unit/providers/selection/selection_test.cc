@@ -57,10 +57,10 @@ TEST(SelectionTest, PropertiesOfAJsonValue) {
       {"user", "alice"},
       {"port", "5432"},
       {"tls", "true"},
-      {"none", "null"},
-      {"nested", R"({"list":[10,{"name":"second"}],"password":"nested-word"})"},
+      {"none", ""},
+      {"nested", R"({"password": "nested-word", "list": [10, {"name": "second"}]})"},
       {"nested.password", "nested-word"},
-      {"nested.list", R"([10,{"name":"second"}])"},
+      {"nested.list", R"([10, {"name": "second"}])"},
       {"nested.list.0", "10"},
       {"nested.list.1.name", "second"},
       {"with.dot", "whole"},
@@ -93,6 +93,25 @@ TEST(SelectionTest, APropertyOfSomethingElse) {
   EXPECT_EQ(Property("[1,2]", "1"), "2");
 }
 
+TEST(SelectionTest, TheOtherLanguages) {
+  const auto selected = [](std::string_view value, std::string part, Language language) {
+    return Selected(Plain(value), {.property = std::move(part), .language = language});
+  };
+  EXPECT_EQ(selected(kDocument, "nested.list[1].name", Language::kJmesPath), "second");
+  EXPECT_EQ(selected(kDocument, "nested.list", Language::kJmesPath), R"([10,{"name":"second"}])");
+  EXPECT_EQ(selected(kDocument, "none", Language::kJmesPath), "NOT_FOUND");
+  EXPECT_EQ(selected(kDocument, "missing", Language::kJmesPath), "NOT_FOUND");
+  EXPECT_EQ(selected(kDocument, "length(port)", Language::kJmesPath), "INVALID_ARGUMENT");
+  EXPECT_EQ(selected(kDocument, "a..b", Language::kJmesPath), "INVALID_ARGUMENT");
+  EXPECT_EQ(selected("plain", "a", Language::kJmesPath), "INVALID_ARGUMENT");
+  EXPECT_EQ(selected(kDocument, "with.dot", Language::kJsonKey), "whole");
+  EXPECT_EQ(selected(kDocument, "with.only", Language::kJsonKey), "NOT_FOUND");
+  EXPECT_EQ(selected("with.dot: whole", "with.dot", Language::kYamlKey), "whole");
+  const Secret structured = Structured();
+  EXPECT_EQ(Selected(structured, {.property = "settings.level", .language = Language::kJmesPath}),
+            "high");
+}
+
 TEST(SelectionTest, FieldsOfAStructuredStoreComeFirst) {
   const Secret secret = Structured();
   EXPECT_EQ(Selected(secret, {.property = "user"}), "alice");
@@ -118,7 +137,7 @@ TEST(SelectionTest, AMissingPropertyIsNamedWithTheNearestOnes) {
 TEST(SelectionTest, MessagesNeverQuoteValues) {
   for (const std::string_view value :
        {R"({"a":"hunter2"})", R"(["hunter2"])", R"("hunter2")", "hunter2", R"({"a": hunter2)"}) {
-    for (const Decoding decoding : {Decoding::kBase64, Decoding::kBase64Url}) {
+    for (const Decoding decoding : {Decoding::kBase64, Decoding::kBase64Url, Decoding::kHex}) {
       for (const char* property : {"", "x.y", "0.y", "a"}) {
         const auto result = Select(Plain(value), {.property = property, .decoding = decoding});
         if (result.ok()) continue;
@@ -148,6 +167,11 @@ TEST(SelectionTest, Decodings) {
   EXPECT_EQ(decoded("-__-AA==", Decoding::kAuto), std::string("\xfb\xff\xfe\0", 4));
   EXPECT_EQ(decoded("Zm9vYg", Decoding::kAuto), "Zm9vYg") << "no padding: not base64";
   EXPECT_EQ(decoded("pass word!", Decoding::kAuto), "pass word!");
+  EXPECT_EQ(decoded("00fF41\n", Decoding::kHex), std::string("\0\xff"
+                                                             "A",
+                                                             3));
+  EXPECT_EQ(decoded("0", Decoding::kHex), "INVALID_ARGUMENT");
+  EXPECT_EQ(decoded("0x", Decoding::kHex), "INVALID_ARGUMENT");
 }
 
 TEST(SelectionTest, EncodingsComeAfterSelectingAndDecoding) {

@@ -1,0 +1,13 @@
+module secretfs.test/selection
+
+go 1.24
+
+require (
+	github.com/jmespath/go-jmespath v0.4.0
+	github.com/tidwall/gjson v1.18.0
+)
+
+require (
+	github.com/tidwall/match v1.1.1 // indirect
+	github.com/tidwall/pretty v1.2.0 // indirect
+)
