@@ -37,7 +37,10 @@ void Client::Stop() {
 
 absl::Status CheckTrustedUrl(std::string_view url, std::string_view what) {
   const absl::StatusOr<Origin> origin = OriginOf(std::string(url));
-  if (!origin.ok() || url.find_first_of("@#") != std::string_view::npos) {
+  // Paths may hold an '@' (a service account's), the server's name may not (a user).
+  const size_t path = url.find('/', url.find("://") + 3);
+  if (!origin.ok() || url.substr(0, path).find('@') != std::string_view::npos ||
+      url.find('#') != std::string_view::npos) {
     return absl::InvalidArgumentError(
         Format("the {} '{}' is no URL; expected https://HOST/PATH", what, UrlForMessages(url)));
   }

@@ -56,8 +56,8 @@ class FileSource final : public TokenSource {
       if (!reviewed.ok()) parsed = reviewed;
     }
     if (!parsed.ok()) {
-      return absl::FailedPreconditionError(
-          Format("the {}: {}", credential_.Description(), MessageOf(parsed.status())));
+      // Whoever asked names the file.
+      return absl::Status(absl::StatusCode::kFailedPrecondition, parsed.status().message());
     }
     quota_project_ = parsed->quota_project;
     inner_ = MakeCredentialsSource(*std::move(parsed), client_);
