@@ -5,8 +5,8 @@
 namespace secretfs::providers::kubernetes {
 namespace {
 
-// How long a new credential is not replaced although the server refuses it: replacing it would not
-// help, or not at once.
+// How long a credential that replaced a refused one is not replaced although the server refuses it,
+// too: it seems that replacing does not help, or not at once.
 constexpr Duration kNewCredential = std::chrono::seconds(10);
 constexpr Duration kRetryDelay = std::chrono::seconds(2);
 
@@ -27,7 +27,7 @@ asio::awaitable<absl::StatusOr<Authorization>> IssuedAuthorizer::Get(MonotonicTi
 
 void IssuedAuthorizer::Refused(const Authorization& refused) {
   if (!current_.has_value() || !(current_->authorization == refused)) return;
-  if (clock_.Now() - issued_at_ >= kNewCredential) refused_ = true;
+  if (!is_replacement_ || clock_.Now() - issued_at_ >= kNewCredential) refused_ = true;
 }
 
 asio::awaitable<absl::Status> IssuedAuthorizer::Renew() {
@@ -39,7 +39,7 @@ asio::awaitable<absl::Status> IssuedAuthorizer::Renew() {
   }
   current_ = *std::move(issued);
   issued_at_ = clock_.Now();
-  refused_ = false;
+  is_replacement_ = std::exchange(refused_, false);
   co_return absl::OkStatus();
 }
 

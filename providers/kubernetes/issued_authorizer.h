@@ -44,7 +44,8 @@ class IssuedAuthorizer : public Authorizer, public std::enable_shared_from_this<
   SharedTask task_;
   std::optional<Issued> current_;
   MonotonicTime issued_at_;
-  bool refused_ = false;  // of `current_`
+  bool refused_ = false;         // of `current_`
+  bool is_replacement_ = false;  // it came after one that was refused
   // The last attempt's failure, and until when it is the answer.
   absl::Status failure_;
   MonotonicTime retry_at_;

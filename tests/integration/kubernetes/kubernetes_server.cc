@@ -265,14 +265,14 @@ std::string KubernetesServer::LogEnd() const {
 }
 
 KubernetesAnswer KubernetesServer::Call(const std::string& method, const std::string& path,
-                                        const nlohmann::json& body,
-                                        const std::string& content_type) const {
-  return Perform(
-      {.url = address_ + path,
-       .method = method,
-       .body = body.is_null() ? "" : body.dump(),
-       .authority_file = authority_file(),
-       .headers = {"Authorization: Bearer " + admin_token_, "Content-Type: " + content_type}});
+                                        const nlohmann::json& body, const std::string& content_type,
+                                        const std::string& token) const {
+  return Perform({.url = address_ + path,
+                  .method = method,
+                  .body = body.is_null() ? "" : body.dump(),
+                  .authority_file = authority_file(),
+                  .headers = {"Authorization: Bearer " + (token.empty() ? admin_token_ : token),
+                              "Content-Type: " + content_type}});
 }
 
 nlohmann::json KubernetesServer::Get(const std::string& path) const {

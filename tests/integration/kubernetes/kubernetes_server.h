@@ -46,10 +46,12 @@ class KubernetesServer {
   const std::filesystem::path& folder() const { return folder_; }
   pid_t api_server_pid() const { return api_server_; }
 
-  // Any call as the administrator; `path` begins with a slash. No body is sent for null.
+  // Any call, as the administrator unless a token is given; `path` begins with a slash. No body is
+  // sent for null.
   KubernetesAnswer Call(const std::string& method, const std::string& path,
                         const nlohmann::json& body = nullptr,
-                        const std::string& content_type = "application/json") const;
+                        const std::string& content_type = "application/json",
+                        const std::string& token = {}) const;
 
   // --- calls that have to succeed
   nlohmann::json Get(const std::string& path) const;
