@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 #include <ctime>
+#include <functional>
 #include <random>
 
 #include "base/text.h"
@@ -150,56 +151,92 @@ TEST(SharedRecordsKill, AnyMomentLeavesWholeTransactions) {
   EXPECT_GT(killed_inside, 100u) << "most kills should hit a transaction";
 }
 
-// A transaction of every kind of change.
+// Every kind of change.
 void Change(SharedRecords& records, const std::vector<RecordId>& ids) {
   (void)records.Insert(1, Bytes("new"));
   (void)records.Replace(ids[0], Bytes("n0"));
   records.Erase(ids[1]);
   (void)records.Replace(ids[2], Bytes(std::string(100, 'n')));
   (void)records.Replace(ids[2], Bytes("n2"));
-  records.Commit();
 }
 
-TEST(SharedRecordsKill, EveryInstructionOfATransaction) {
-  SharedRecords records = MakeRecords({.bytes = 1024, .records = 8, .secret = true});
-  std::vector<RecordId> ids;
-  for (const char* text : {"o0", "o1", "o2"}) ids.push_back(*records.Insert(1, Bytes(text)));
-  records.Commit();
-  const std::vector<std::string> before = All(records);
-  const std::vector<std::string> after{"1:n0", "1:n2", "1:new"};
-
+// Runs `work` in a child, instruction by instruction, and calls `check(instruction)` whenever the
+// memory has changed, with a copy of it. How often that was; -1 if ptrace is not allowed.
+int StepThrough(int memory, const std::function<void()>& work,
+                const std::function<void(const SharedRecords&, long instruction)>& check) {
   const pid_t child = fork();
-  ASSERT_GE(child, 0);
   if (child == 0) {
-    SharedRecords own = *SharedRecords::Attach(records.memory());
     if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) _exit(2);
     raise(SIGSTOP);
-    Change(own, ids);
+    work();
     _exit(0);
   }
   int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  if (WIFEXITED(status)) GTEST_SKIP() << "ptrace is not allowed here";
-  std::string content = ContentOf(records.memory());
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  if (WIFEXITED(status)) return -1;
+  std::string content = ContentOf(memory);
   int states = 0;
-  long steps = 0;
-  bool committed = false;
-  for (; WIFSTOPPED(status); ++steps) {
-    if (ptrace(PTRACE_SINGLESTEP, child, nullptr, nullptr) != 0) break;
-    ASSERT_EQ(waitpid(child, &status, 0), child);
-    std::string now = ContentOf(records.memory());
+  for (long instruction = 0; WIFSTOPPED(status); ++instruction) {
+    EXPECT_EQ(ptrace(PTRACE_SINGLESTEP, child, nullptr, nullptr), 0);
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    std::string now = ContentOf(memory);
     if (now == content) continue;
     content = std::move(now);
     ++states;
     const absl::StatusOr<SharedRecords> found = SharedRecords::Attach(MemoryWith(content).get());
-    ASSERT_TRUE(found.ok()) << found.status() << " at instruction " << steps;
-    const std::vector<std::string> all = All(*found);
-    ASSERT_EQ(all, committed || all == after ? after : before) << " at instruction " << steps;
-    committed = all == after;
+    EXPECT_TRUE(found.ok()) << found.status() << " at instruction " << instruction;
+    if (found.ok()) check(*found, instruction);
+    if (testing::Test::HasFailure()) {
+      kill(child, SIGKILL);
+      waitpid(child, &status, 0);
+      return states;
+    }
   }
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  return states;
+}
+
+class SharedRecordsStep : public testing::Test {
+ protected:
+  SharedRecordsStep() {
+    for (const char* text : {"o0", "o1", "o2"}) ids_.push_back(*records_.Insert(1, Bytes(text)));
+    records_.Commit();
+    before_ = All(records_);
+  }
+  SharedRecords records_ = MakeRecords({.bytes = 1024, .records = 8, .secret = true});
+  std::vector<RecordId> ids_;
+  std::vector<std::string> before_;
+  const std::vector<std::string> after_{"1:n0", "1:n2", "1:new"};
+};
+
+TEST_F(SharedRecordsStep, EveryInstructionOfATransaction) {
+  SharedRecords own = *SharedRecords::Attach(records_.memory());
+  bool committed = false;
+  const int states = StepThrough(
+      records_.memory(),
+      [&] {
+        Change(own, ids_);
+        own.Commit();
+      },
+      [&](const SharedRecords& found, long instruction) {
+        const std::vector<std::string> all = All(found);
+        EXPECT_EQ(all, committed || all == after_ ? after_ : before_) << instruction;
+        committed = committed || all == after_;
+      });
+  if (states < 0) GTEST_SKIP() << "ptrace is not allowed here";
   EXPECT_TRUE(committed);
-  EXPECT_GT(states, 30);
+  EXPECT_GT(states, 15);
+}
+
+TEST_F(SharedRecordsStep, EveryInstructionOfAnAttachThatUndoes) {
+  Change(records_, ids_);
+  const int states = StepThrough(
+      records_.memory(), [&] { (void)*SharedRecords::Attach(records_.memory()); },
+      [&](const SharedRecords& found, long instruction) {
+        EXPECT_EQ(All(found), before_) << instruction;
+      });
+  if (states < 0) GTEST_SKIP() << "ptrace is not allowed here";
+  EXPECT_GT(states, 4);
 }
 
 }  // namespace

@@ -79,6 +79,7 @@ TEST(SharedRecords, ForEachKeepsTheOrderOfInsertionWhenEntriesAreReused) {
   SharedRecords records = MakeRecords(kSmall);
   const RecordId first = *records.Insert(1, Bytes("a"));
   *records.Insert(1, Bytes("b"));
+  records.counter(first) = 9;
   records.Commit();
   records.Erase(first);
   records.Commit();
