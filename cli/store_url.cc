@@ -20,10 +20,10 @@ absl::Status UnknownScheme(std::string_view text, std::string_view scheme) {
   }
   return absl::InvalidArgumentError(Format(
       "unknown kind of store '{}' in '{}'{}; expected local, local:/path, vault:MOUNT/PREFIX, "
-      "kubernetes:NAMESPACE, aws-secretsmanager:PREFIX or aws-parameterstore:PREFIX",
+      "kubernetes:NAMESPACE, azure:VAULT, aws-secretsmanager:PREFIX or aws-parameterstore:PREFIX",
       scheme, text,
-      k8s::DidYouMean(
-          scheme, {"local", "vault", "kubernetes", "aws-secretsmanager", "aws-parameterstore"})));
+      k8s::DidYouMean(scheme, {"local", "vault", "kubernetes", "azure", "aws-secretsmanager",
+                               "aws-parameterstore"})));
 }
 
 std::string_view WithoutEndSlashes(std::string_view path) {
@@ -73,6 +73,30 @@ absl::StatusOr<std::string> TakeSecretName(std::string_view& url, std::string_vi
   return name;
 }
 
+absl::StatusOr<StoreUrl> ParseAzureUrl(std::string_view path, std::string_view text) {
+  const std::string_view vault = path.substr(0, path.find('/'));
+  const std::string_view kind = path.substr(std::min(vault.size() + 1, path.size()));
+  if (vault.empty() || !(kind.empty() || kind == "secret" || kind == "cert" || kind == "key")) {
+    return absl::InvalidArgumentError(
+        Format("'{}' is no Key Vault; expected azure:VAULT, or azure:VAULT/cert or azure:VAULT/key "
+               "(one value: 'secretfs get azure:VAULT/NAME')",
+               text));
+  }
+  return StoreUrl{.scheme = StoreScheme::kAzure, .path = std::string(path)};
+}
+
+// "azure:VAULT/NAME" and "azure:VAULT/cert/NAME": takes all but the vault off the end of `url`.
+absl::StatusOr<std::string> TakeAzureKey(std::string_view& url, std::string_view text) {
+  const size_t slash = url.find('/');
+  if (slash == std::string_view::npos || slash + 1 == url.size()) {
+    return absl::InvalidArgumentError(
+        Format("'{}' names no secret; expected azure:VAULT/NAME", text));
+  }
+  std::string key(url.substr(slash + 1));
+  url = url.substr(0, slash);
+  return key;
+}
+
 // Takes "?version=N" off the end of `text`.
 absl::StatusOr<std::optional<std::string>> TakeVersion(std::string_view& text) {
   const size_t at = text.rfind(kVersion);
@@ -115,6 +139,7 @@ absl::StatusOr<StoreUrl> ParseStoreUrl(std::string_view text) {
     SECRETFS_RETURN_IF_ERROR(CheckVaultPath(TrimSlashes(path), text));
     return StoreUrl{.scheme = StoreScheme::kVault, .path = std::string(TrimSlashes(path))};
   }
+  if (scheme == "azure") return ParseAzureUrl(TrimSlashes(path), text);
   if (scheme == "kubernetes") return ParseKubernetesUrl(TrimSlashes(path), text);
   if (scheme == "aws-secretsmanager" || scheme == "aws-parameterstore") {
     const StoreScheme service = scheme == "aws-secretsmanager" ? StoreScheme::kAwsSecretsManager
@@ -128,6 +153,13 @@ absl::StatusOr<StoreUrl> ParseStoreUrl(std::string_view text) {
 bool HasPrefix(StoreScheme scheme) {
   return scheme == StoreScheme::kVault || scheme == StoreScheme::kAwsSecretsManager ||
          scheme == StoreScheme::kAwsParameterStore;
+}
+
+std::string PrefixOf(const StoreUrl& url) {
+  if (HasPrefix(url.scheme)) return url.path;
+  const size_t slash = url.path.find('/');
+  if (url.scheme != StoreScheme::kAzure || slash == std::string::npos) return "";
+  return url.path.substr(slash + 1);
 }
 
 absl::StatusOr<SecretReference> ParseSecretReference(std::string_view text) {
@@ -144,6 +176,9 @@ absl::StatusOr<SecretReference> ParseSecretReference(std::string_view text) {
   if (url.starts_with("kubernetes:")) {
     SECRETFS_ASSIGN_OR_RETURN(reference.ref.key, TakeSecretName(url, text));
   }
+  if (url.starts_with("azure:")) {
+    SECRETFS_ASSIGN_OR_RETURN(reference.ref.key, TakeAzureKey(url, text));
+  }
   SECRETFS_ASSIGN_OR_RETURN(reference.store, ParseStoreUrl(url));
   reference.ref.version = version.value_or("");
   if (reference.store.scheme == StoreScheme::kLocal) {
@@ -154,7 +189,8 @@ absl::StatusOr<SecretReference> ParseSecretReference(std::string_view text) {
     reference.ref.key = fragment;
     return reference;
   }
-  if (reference.store.scheme == StoreScheme::kKubernetes) {
+  if (reference.store.scheme == StoreScheme::kKubernetes ||
+      reference.store.scheme == StoreScheme::kAzure) {
     reference.property = fragment;
     return reference;
   }

@@ -8,13 +8,16 @@
 //   them, or the pod's own
 //   aws-secretsmanager:PREFIX    secrets, or parameters of Systems Manager, whose names begin with
 //   aws-parameterstore:PREFIX    PREFIX; region and credentials as AWS's own CLI finds them
-//   vault:MOUNT/PREFIX           everything below PREFIX; server and token as Vault's own CLI finds
-//   them
+//   azure:VAULT                  the secrets of an Azure Key Vault, by its name or host;
+//   azure:VAULT/cert and azure:VAULT/key its certificates and keys; identity from the environment
+//   as Azure's SDKs have it vault:MOUNT/PREFIX           everything below PREFIX; server and token
+//   as Vault's own CLI finds them
 //
 //   local#db/password            REF: store, '#', key
 //   local:/path/store.sfs#db/password
 //   kubernetes:NAMESPACE/NAME#KEY  REF: a Secret, '#', key of its data
 //   aws-secretsmanager:app/db#password  REF: name or ARN of the secret, '#', part of its JSON
+//   azure:VAULT/NAME#password    REF: name (or cert/NAME, key/NAME), '#', part of its JSON
 //   vault:secret/app/db#password REF: path of the secret, '#', field; without '#' all fields as
 //   JSON …?version=3                  an older version, at the end or before the '#'
 //
@@ -28,12 +31,19 @@
 
 namespace secretfs::cli {
 
-enum class StoreScheme { kLocal, kVault, kKubernetes, kAwsSecretsManager, kAwsParameterStore };
+enum class StoreScheme {
+  kLocal,
+  kVault,
+  kKubernetes,
+  kAwsSecretsManager,
+  kAwsParameterStore,
+  kAzure
+};
 
 struct StoreUrl {
   StoreScheme scheme = StoreScheme::kLocal;
-  // The local store's file ("" = the default one), Vault's MOUNT/PREFIX, a Kubernetes namespace, or
-  // the beginning of names in AWS.
+  // The local store's file ("" = the default one), Vault's MOUNT/PREFIX, a Kubernetes namespace,
+  // the beginning of names in AWS, or a Key Vault's name with what is listed in it.
   std::string path;
   friend bool operator==(const StoreUrl&, const StoreUrl&) = default;
 };
@@ -46,6 +56,10 @@ struct SecretReference {
 
 // True for the stores whose URL names a prefix, which a reference has as the beginning of its key.
 bool HasPrefix(StoreScheme scheme);
+
+// What a mount of `url` shows: the whole path of stores with a prefix, what follows a Key Vault's
+// name, "" for others.
+std::string PrefixOf(const StoreUrl& url);
 
 // InvalidArgument saying what was expected, with near misses of the scheme.
 absl::StatusOr<StoreUrl> ParseStoreUrl(std::string_view text);

@@ -10,13 +10,15 @@
 #include <variant>
 
 #include "providers/aws/aws_config.h"
+#include "providers/azure/azure_config.h"
 #include "providers/kubernetes/kubernetes_config.h"
 #include "providers/local/local_config.h"
 #include "providers/vault/vault_config.h"
 
 namespace secretfs::providers {
 
-using ProviderConfig = std::variant<LocalStoreConfig, VaultStoreConfig, AwsStoreConfig, KubernetesStoreConfig>;
+using ProviderConfig = std::variant<LocalStoreConfig, VaultStoreConfig, AwsStoreConfig,
+                                    KubernetesStoreConfig, AzureStoreConfig>;
 
 struct StoreConfig {
   std::string name;

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "k8s/manifest/aws_class.h"
+#include "k8s/manifest/azure_class.h"
 #include "k8s/manifest/embedded_yaml.h"
 #include "k8s/manifest/near_miss.h"
 #include "k8s/manifest/object_header.h"
@@ -170,6 +171,8 @@ void ReadSecretProviderClass(const Value& document, Draft& draft) {
       return ReadVaultClass(*parameters, header, document.location(), draft);
     case 1:
       return ReadAwsClass(*parameters, header, document.location(), draft);
+    case 2:
+      return ReadAzureClass(*parameters, header, document.location(), draft);
     default:
       return provider->Problem(NotBuiltIn(provider->node().scalar));
   }

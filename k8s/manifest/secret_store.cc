@@ -10,6 +10,9 @@ namespace {
 
 // What External Secrets takes for granted where our own format detects or asks the environment.
 void ApplyKubernetesDefaults(const Value& provider, ProviderConfig& config) {
+  if (auto* azure = std::get_if<providers::AzureStoreConfig>(&config)) {
+    azure->external_secrets_formats = true;
+  }
   auto* vault = std::get_if<providers::VaultStoreConfig>(&config);
   if (vault == nullptr) return;
   if (vault->version.empty()) vault->version = "v2";
