@@ -1,6 +1,6 @@
 #include "base/locked_memory.h"
 
-#include <openssl/crypto.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -123,6 +123,6 @@ void ReleaseLocked(void* memory, size_t size) {
 bool LockInPlace(void* memory, size_t size) { return ThePool().LockInPlace(memory, size); }
 void ForgetLocked(size_t size, size_t not_locked) { ThePool().ForgetLocked(size, not_locked); }
 LockedMemoryStats GetLockedMemoryStats() { return ThePool().stats(); }
-void Wipe(void* memory, size_t size) { OPENSSL_cleanse(memory, size); }
+void Wipe(void* memory, size_t size) { explicit_bzero(memory, size); }
 
 }  // namespace secretfs

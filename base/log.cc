@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "base/log_line.h"
 #include "base/text.h"
 
 namespace secretfs {
@@ -51,9 +52,32 @@ std::shared_ptr<spdlog::logger>& TheLogger() {
   return *logger;
 }
 
+spdlog::level::level_enum LevelOf(LogLevel level) {
+  switch (level) {
+    case LogLevel::kTrace:
+      return spdlog::level::trace;
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
+    case LogLevel::kOff:
+      break;
+  }
+  return spdlog::level::off;
+}
+
+void LogLineHere(LogLevel level, std::string_view text) {
+  TheLogger()->log(LevelOf(level), spdlog::string_view_t(text.data(), text.size()));
+}
+
 }  // namespace
 
 void SetUpLogging(const LogOptions& options) {
+  SetLogLineSink(&LogLineHere);
   TheLogger()->set_level(options.level);
   if (options.format == LogFormat::kJson) {
     TheLogger()->set_formatter(std::make_unique<JsonFormatter>());

@@ -1,7 +1,5 @@
 #include "base/secret_bytes.h"
 
-#include <openssl/crypto.h>
-
 #include <algorithm>
 #include <cstring>
 
@@ -17,10 +15,6 @@ SecretBytes SecretBytes::CopyOf(std::span<const std::byte> bytes) {
 
 SecretBytes SecretBytes::CopyOf(std::string_view text) {
   return CopyOf(std::as_bytes(std::span(text.data(), text.size())));
-}
-
-bool SecretBytes::ConstantTimeEquals(const SecretBytes& other) const {
-  return size_ == other.size_ && (size_ == 0 || CRYPTO_memcmp(data_, other.data_, size_) == 0);
 }
 
 absl::Status SecretBuilder::Append(std::span<const std::byte> bytes) {

@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "base/log.h"
+#include "base/log_line.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "fs/mount_table.h"
@@ -76,7 +76,8 @@ absl::Status RemoveDeadMount(const std::string& directory) {
         Format("a dead mount of type {} is on {}; take it away with: umount -l {}",
                mounts.empty() ? "unknown" : mounts.back().type, directory, directory));
   }
-  Log().warn("taking away a secretfs mount on {} whose process has ended", directory);
+  LogLine(LogLevel::kWarning,
+          Format("taking away a secretfs mount on {} whose process has ended", directory));
   return UnmountOnce(directory, /*lazy=*/true);
 }
 

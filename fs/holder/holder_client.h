@@ -42,6 +42,7 @@ struct ServerSetup {
   uint64_t generation = 1;  // of servers of this holder, this one included
   uint64_t restarts = 0;    // how many of them followed a death
   bool is_upgrade = false;  // this one takes over from a living one
+  bool use_resend = true;   // HolderLaunch's
   // The thread of the holder that touches the mounts, as FUSE requests name it.
   pid_t hands_thread = 0;
   uid_t holder_user = 0;
@@ -84,8 +85,8 @@ class HolderClient {
   // All mounts that were sent are served.
   virtual void Ready() = 0;
   // The server cannot start, and said why on stderr. At the first start the holder then ends with
-  // `exit_code`.
-  virtual void Failed(int exit_code) = 0;
+  // `exit_code`; who asked for an upgrade is told `text`.
+  virtual void Failed(int exit_code, std::string text = "") = 0;
   // `reason` is a StopReason's name.
   virtual void MountEnded(MountId mount, std::string reason) = 0;
   virtual void HandedOver() = 0;
@@ -94,19 +95,19 @@ class HolderClient {
   virtual void Unmount(MountId mount) = 0;
   virtual void MountAnew(MountId mount) = 0;
 
-  // What the holder does through the mount on the server's behalf; wait for it; 0 or an errno. Names
-  // are checked by the holder: `path` stays below the mount's root and follows no mount inside.
-  // symlink("..data_tmp" -> target), rename("..data_tmp", "..data").
+  // What the holder does through the mount on the server's behalf; wait for it; 0 or an errno.
+  // Names are checked by the holder: `path` stays below the mount's root and follows no mount
+  // inside. symlink("..data_tmp" -> target), rename("..data_tmp", "..data").
   virtual int SwitchData(MountId mount, const std::string& target) = 0;
   // open for writing, ftruncate to the size it has, close.
   virtual int Touch(MountId mount, const std::string& path) = 0;
   // statx with AT_STATX_FORCE_SYNC: makes the kernel walk the path again.
   virtual int LookUpAgain(MountId mount, const std::string& path) = 0;
 
-  // A file or folder that the payload's allow-list names (checked by the holder against the list that
-  // it got at its start, after resolving links), opened read-only by the holder; and an inotify
-  // descriptor that watches such a folder for what replaces or rewrites files. PermissionDenied when
-  // it is not on the list.
+  // A file or folder that the payload's allow-list names (checked by the holder against the list
+  // that it got at its start, after resolving links), opened read-only by the holder; and an
+  // inotify descriptor that watches such a folder for what replaces or rewrites files.
+  // PermissionDenied when it is not on the list.
   virtual absl::StatusOr<UniqueFd> OpenFile(const std::string& path) = 0;
   virtual absl::StatusOr<UniqueFd> WatchFolder(const std::string& path) = 0;
   // The supplementary groups of a process; nothing when they cannot be learnt.

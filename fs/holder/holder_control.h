@@ -19,12 +19,12 @@ namespace secretfs::fs {
 
 struct HolderStatus {
   pid_t holder = 0;
-  pid_t server = 0;         // 0: none runs now
+  pid_t server = 0;  // 0: none runs now
   bool server_is_ready = false;
   uint64_t generation = 0;  // of servers
   uint64_t restarts = 0;    // after a death
   WallTime server_started_at;
-  std::string last_death;   // "killed by signal 9", empty before the first
+  std::string last_death;  // "was killed by signal 9", empty before the first
   std::vector<std::string> directories;
 };
 

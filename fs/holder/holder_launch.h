@@ -37,6 +37,14 @@ struct HolderLaunch {
   size_t kept_bytes = 64 << 20;  // at most; less where RLIMIT_MEMLOCK says so
   // False: in-flight requests are found in the journal even where the kernel could resend them.
   bool use_resend = true;
+  // SIGHUP asks for an upgrade; false: it ends the holder as SIGTERM does (a closed terminal).
+  bool upgrade_on_hangup = true;
+  // False: the holder goes on without mounts; its owner adds and removes them at run time.
+  bool ends_without_mounts = true;
+
+  // The holder's own log: --log-level's word, and one JSON object a line.
+  std::string log_level = "info";
+  bool log_json = false;
 
   // Descriptors that the holder inherits, by number; -1: none.
   int payload = -1;  // memfd, handed to each server
