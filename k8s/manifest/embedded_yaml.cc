@@ -6,7 +6,8 @@ namespace secretfs::k8s {
 
 void ReadEmbeddedYaml(const Value& text, const std::function<void(const Value& root)>& read) {
   if (text.node().kind != YamlNode::Kind::kScalar) {
-    text.Problem(Format("is no text; expected a list as text, after '{}: |'", text.field()));
+    const std::string name = text.field().substr(text.field().rfind('.') + 1);
+    text.Problem(Format("is no text; expected a list as text, after '{}: |'", name));
     return;
   }
   const Source source(text.source(), text.node());
@@ -26,10 +27,10 @@ void ReadEmbeddedYaml(const Value& text, const std::function<void(const Value& r
 }
 
 void ReadEmbeddedList(const Value& text, const std::function<void(const Value& item)>& read) {
-  ReadEmbeddedYaml(text, [&read](const Value& list) {
+  ReadEmbeddedYaml(text, [&](const Value& list) {
     const std::vector<Value> items = list.Items();
     if (items.empty() && list.node().kind == YamlNode::Kind::kSequence) {
-      list.Problem("is an empty list; expected at least one object");
+      text.Problem("is an empty list; expected at least one object");
     }
     for (const Value& item : items) read(item);
   });

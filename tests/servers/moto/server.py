@@ -169,6 +169,8 @@ def main():
                 answer.pop("ResponseMetadata", None)
             except botocore.exceptions.ClientError as error:
                 answer = {"error": error.response["Error"]["Code"]}
+            except botocore.exceptions.BotoCoreError as error:
+                answer = {"error": str(error)}
         print(json.dumps(answer, default=to_json), flush=True)
 
 

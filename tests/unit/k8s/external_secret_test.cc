@@ -366,10 +366,6 @@ TEST(SecretStore, WhatIsRefused) {
   const std::vector<std::pair<std::string, std::string>> table{
       {"{vault: {path: secret}}",
        "m.yaml:4:19: spec.provider.vault: lacks server; expected https://HOST:PORT"},
-      {"{gcpsm: {projectID: p}}",
-       "m.yaml:4:19: spec.provider.gcpsm: the store 'gcpsm' is not built into this version; "
-       "expected local "
-       "or vault"},
       {"{vault: {server: 'https://v:1', auth: {}}}",
        "m.yaml:4:50: spec.provider.vault.auth: lacks a field; expected one of token, "
        "tokenSecretRef, "

@@ -350,11 +350,6 @@ TEST(BadSecretfsYaml, Stores) {
                "m.yaml:4:5: stores.a.vault: stands beside local; expected only one of local, "
                "vault, aws, "
                "azurekv, gcpsm or kubernetes"},
-       BadCase{
-           "stores: {a: {aws: {service: SecretsManager}}}\nfiles: [{path: f, key: k, store: a}]",
-           "m.yaml:1:14: stores.a.aws: the store 'aws' is not built into this version; expected "
-           "local "
-           "or vault"},
        BadCase{"stores: {a: {volt: {}}}",
                "m.yaml:1:10: stores.a: lacks a field; expected one of local, vault, aws, azurekv, "
                "gcpsm or "
