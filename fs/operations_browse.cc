@@ -189,6 +189,9 @@ OperationsImpl::BrowseStep OperationsImpl::NextStep(BrowseLookup& request, Publi
     if (!found_out) error = EACCES;
   }
   request.outcome = Outcome<Entry>::Fail(error);
+  if (directory->is_prefix == Fact::kNo && directory->is_secret == Fact::kNo) {
+    DropVanishedDirectory(request.directory, plan);
+  }
   return step;
 }
 
@@ -295,14 +298,7 @@ OperationsImpl::BrowseStep OperationsImpl::NextStep(BrowseOpenDirectory& request
       return step;
     }
     if (!directory->is_root) {
-      const Inode* inode = table_.Find(request.directory);
-      if (BrowseDirectory* parent = FindBrowseDirectory(inode->parent)) {
-        parent->relist = true;
-        const auto child = parent->children.find(inode->name);
-        if (child != parent->children.end() && child->second.directory == inode->number) {
-          RemoveChild(inode->parent, inode->name, plan);
-        }
-      }
+      DropVanishedDirectory(request.directory, plan);
       request.outcome = Outcome<DirectoryListing>::Fail(ENOENT);
       return step;
     }

@@ -187,7 +187,11 @@ void OperationsImpl::SetListing(InodeNumber number, std::vector<providers::ListE
   }
   auto table = std::make_shared<const NameTable>(
       NameTable::OfListing(std::move(entries), capabilities_[directory->tree].structured));
-  if (directory->listed != nullptr && directory->listed->names() == table->names()) return;
+  if (directory->listed != nullptr && directory->listed->names() == table->names()) {
+    // What was found out about a child meanwhile (its secret was gone for a moment) is corrected.
+    ReconcileChildren(number, plan);
+    return;
+  }
   if (directory->listed != nullptr) {
     directory->modified = clock_.WallNow();
     table_.Note(number);
@@ -305,11 +309,23 @@ void OperationsImpl::DropBrowsedName(const std::shared_ptr<FileSlot>& slot, Publ
   }
 }
 
+void OperationsImpl::DropVanishedDirectory(InodeNumber number, PublishPlan& plan) {
+  const Inode* inode = table_.Find(number);
+  BrowseDirectory* parent = FindBrowseDirectory(inode->parent);
+  if (FindBrowseDirectory(number)->is_root || parent == nullptr) return;
+  parent->relist = true;
+  const auto child = parent->children.find(inode->name);
+  if (child != parent->children.end() && child->second.directory == number) {
+    RemoveChild(inode->parent, inode->name, plan);
+  }
+}
+
 bool OperationsImpl::MarkForRelisting(BrowseDirectory& directory, std::string_view path) {
   const bool within = IsWithin(directory.path, path);
   if (!within && !IsWithin(path, directory.path)) return false;
   directory.relist = true;
   directory.list_denied_until.reset();
+  if (directory.is_secret == Fact::kNo) directory.is_secret = Fact::kUnknown;
   bool marked = within;
   for (auto& [name, child] : directory.children) {
     if (BrowseDirectory* below = FindBrowseDirectory(child.directory)) {

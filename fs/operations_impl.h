@@ -291,6 +291,10 @@ class OperationsImpl final : public Operations, private cache::Listener {
   // The file's name leads nowhere any more; the kernel is told by `plan`.
   void DropBrowsedName(const std::shared_ptr<FileSlot>& slot, PublishPlan& plan)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The directory turned out to be neither a prefix nor a secret: its parent has to ask again what
+  // the name is.
+  void DropVanishedDirectory(InodeNumber number, PublishPlan& plan)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Makes the known directories at, above and below `path` ask the store again when they are next
   // looked at. False when there is none at or below it.
   bool MarkForRelisting(BrowseDirectory& directory, std::string_view path)

@@ -257,7 +257,7 @@ TEST_F(FlatLayoutTest, AFileReadLaterThanAnotherMountSeesTheCachedValue) {
   Walk("name");
   MountSpec spec;
   spec.files = {File("again", "app/name")};
-  const auto other = Operations::Make(std::move(spec), cache_, clock_, sink_);
+  const auto other = Operations::Make(std::move(spec), *cache_, clock_, sink_);
   auto [answer, reply] = Expect<Entry>();
   other->Lookup(NextId(), kRootInode, "again", kRoot, reply);
   Poll();

@@ -37,7 +37,11 @@ inline constexpr Caller kPublisher{.uid = 0, .gid = 0, .pid = 2, .is_publisher =
 
 class RecordingSink final : public PublishSink {
  public:
-  void Submit(PublishPlan plan) override { plans.push_back(std::move(plan)); }
+  void Submit(PublishPlan plan) override {
+    if (before_submit) before_submit();
+    plans.push_back(std::move(plan));
+  }
+  std::function<void()> before_submit;
   std::deque<PublishPlan> plans;
 };
 
@@ -57,8 +61,7 @@ class OperationsTest : public ::testing::Test {
  protected:
   explicit OperationsTest(providers::Capabilities capabilities = {.list = true}) {
     provider_ = std::make_shared<fakes::FakeProvider>(capabilities);
-    store_ = cache_.AddStore(
-        {.name = "vault", .identity = "me", .provider = provider_, .watch_prefix = {}});
+    MakeCache();
   }
   ~OperationsTest() override {
     operations_.reset();
@@ -66,6 +69,14 @@ class OperationsTest : public ::testing::Test {
   }
 
   // --- making a mount
+
+  // One that knows nothing yet, of the same store.
+  void MakeCache() {
+    cache_ =
+        std::make_unique<cache::Cache>(cache::CacheOptions(), context_, clock_, clock_, random_);
+    store_ = cache_->AddStore(
+        {.name = "vault", .identity = "me", .provider = provider_, .watch_prefix = {}});
+  }
 
   FileSpec File(const std::string& path, const std::string& key, const std::string& property = "") {
     FileSpec file;
@@ -80,8 +91,8 @@ class OperationsTest : public ::testing::Test {
   }
   void Mount(MountSpec spec) {
     ASSERT_TRUE(ValidateMountSpec(spec).ok()) << ValidateMountSpec(spec);
-    operations_ =
-        Operations::Make(std::move(spec), cache_, clock_, sink_, [this](pid_t) { return groups_; });
+    operations_ = Operations::Make(
+        std::move(spec), *cache_, clock_, sink_, [this](pid_t) { return groups_; }, memory_);
     Poll();
   }
 
@@ -269,7 +280,7 @@ class OperationsTest : public ::testing::Test {
     RefreshKey(key);
   }
   void RefreshKey(const std::string& key) {
-    cache_.Refresh({.store = store_, .ref = {.key = key, .version = {}}}, [](auto) {});
+    cache_->Refresh({.store = store_, .ref = {.key = key, .version = {}}}, [](auto) {});
     Poll();
   }
   void SetFields(const std::string& key, const std::map<std::string, std::string>& fields) {
@@ -285,11 +296,12 @@ class OperationsTest : public ::testing::Test {
   asio::io_context context_;
   fakes::ManualClock clock_;
   fakes::FixedRandom random_{0.5};
-  cache::Cache cache_{cache::CacheOptions(), context_, clock_, clock_, random_};
+  std::unique_ptr<cache::Cache> cache_;
   std::shared_ptr<fakes::FakeProvider> provider_;
   cache::StoreId store_;
   RecordingSink sink_;
   std::optional<std::vector<gid_t>> groups_ = std::vector<gid_t>();
+  MountMemory memory_;
   std::unique_ptr<Operations> operations_;
 
   uint64_t last_id_ = 0;
