@@ -1,5 +1,7 @@
 #include "base/kept_values.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -8,6 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "base/status.h"
+#include "base/unique_fd.h"
 
 namespace secretfs {
 namespace {
@@ -42,42 +45,50 @@ std::optional<std::string> NameIn(std::span<const std::byte> payload) {
 
 class KeptValues::Impl {
  public:
+  // Not open.
+  explicit Impl(UniqueFd memory) : memory_(std::move(memory)) {}
   explicit Impl(SharedRecords records) : records_(std::move(records)) {}
 
-  absl::Status ReadNames() {
+  absl::Status Open() {
     absl::MutexLock lock(&mutex_);
+    if (records_.has_value()) return absl::OkStatus();
+    SECRETFS_ASSIGN_OR_RETURN(SharedRecords records, SharedRecords::Attach(memory_.get()));
+    Places places;
     bool sound = true;
-    records_.ForEach([&](RecordId record, uint32_t type, std::span<const std::byte> payload) {
-      mutex_.AssertHeld();
+    records.ForEach([&](RecordId record, uint32_t type, std::span<const std::byte> payload) {
       std::optional<std::string> name = NameIn(payload);
       sound = sound && type == kType && name.has_value() &&
-              places_.emplace(*std::move(name), record).second;
+              places.emplace(*std::move(name), record).second;
     });
-    return sound ? absl::OkStatus() : absl::DataLossError("the kept values are damaged");
+    if (!sound) return absl::DataLossError("the kept values are damaged");
+    records_ = std::move(records);
+    places_ = std::move(places);
+    memory_.Reset();
+    return absl::OkStatus();
   }
 
   int memory() const {
     absl::MutexLock lock(&mutex_);
-    return records_.memory();
+    return records_.has_value() ? records_->memory() : memory_.get();
   }
 
   bool Put(std::string_view name, std::span<const std::byte> value) {
     const SecretBytes payload = PayloadOf(name, value);
     absl::MutexLock lock(&mutex_);
+    if (!records_.has_value()) return false;
     const auto place = places_.find(name);
     if (place != places_.end()) {
-      if (records_.Replace(place->second, payload.bytes()).ok()) {
-        records_.Commit();
+      if (records_->Replace(place->second, payload.bytes()).ok()) {
+        records_->Commit();
         return true;
       }
       // Perhaps it fits once the old value's room is free.
-      records_.Erase(place->second);
-      records_.Commit();
-      places_.erase(place);
+      Remove(place);
+      records_->Commit();
     }
-    const absl::StatusOr<RecordId> record = records_.Insert(kType, payload.bytes());
+    const absl::StatusOr<RecordId> record = records_->Insert(kType, payload.bytes());
     if (!record.ok()) return false;
-    records_.Commit();
+    records_->Commit();
     places_.emplace(name, *record);
     return true;
   }
@@ -86,26 +97,23 @@ class KeptValues::Impl {
     absl::MutexLock lock(&mutex_);
     const auto place = places_.find(name);
     if (place == places_.end()) return;
-    records_.Erase(place->second);
-    records_.Commit();
-    places_.erase(place);
+    Remove(place);
+    records_->Commit();
   }
 
   void EraseAllBelow(std::string_view prefix) {
     absl::MutexLock lock(&mutex_);
+    if (!records_.has_value()) return;
     auto place = places_.lower_bound(prefix);
-    while (place != places_.end() && place->first.starts_with(prefix)) {
-      records_.Erase(place->second);
-      place = places_.erase(place);
-    }
-    records_.Commit();
+    while (place != places_.end() && place->first.starts_with(prefix)) place = Remove(place);
+    records_->Commit();
   }
 
   std::optional<SecretBytes> Get(std::string_view name) const {
     absl::MutexLock lock(&mutex_);
     const auto place = places_.find(name);
     if (place == places_.end()) return std::nullopt;
-    const std::span<const std::byte> payload = records_.payload(place->second);
+    const std::span<const std::byte> payload = records_->payload(place->second);
     const size_t value_at = kNameAt + name.size();
     // Checked when it was read or written; but the memory is shared.
     if (payload.size() < value_at) return std::nullopt;
@@ -128,11 +136,19 @@ class KeptValues::Impl {
   }
 
  private:
+  using Places = std::map<std::string, RecordId, std::less<>>;
+
+  Places::iterator Remove(Places::iterator place) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    records_->Erase(place->second);
+    return places_.erase(place);
+  }
+
   mutable absl::Mutex mutex_;
   // protects the following:
-  SharedRecords records_ ABSL_GUARDED_BY(mutex_);
-  // One for each record, and what its payload says.
-  std::map<std::string, RecordId, std::less<>> places_ ABSL_GUARDED_BY(mutex_);
+  UniqueFd memory_ ABSL_GUARDED_BY(mutex_);  // valid until it is open
+  std::optional<SharedRecords> records_ ABSL_GUARDED_BY(mutex_);
+  // One for each record, and what its payload says; empty until it is open.
+  Places places_ ABSL_GUARDED_BY(mutex_);
 };
 
 KeptValues::KeptValues(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -148,12 +164,17 @@ absl::StatusOr<std::unique_ptr<KeptValues>> KeptValues::Create(size_t bytes) {
 }
 
 absl::StatusOr<std::unique_ptr<KeptValues>> KeptValues::Attach(int memory) {
-  SECRETFS_ASSIGN_OR_RETURN(SharedRecords records, SharedRecords::Attach(memory));
-  auto impl = std::make_unique<Impl>(std::move(records));
-  SECRETFS_RETURN_IF_ERROR(impl->ReadNames());
-  return std::unique_ptr<KeptValues>(new KeptValues(std::move(impl)));
+  std::unique_ptr<KeptValues> values = AttachLater(memory);
+  SECRETFS_RETURN_IF_ERROR(values->Open());
+  return values;
 }
 
+std::unique_ptr<KeptValues> KeptValues::AttachLater(int memory) {
+  UniqueFd own(fcntl(memory, F_DUPFD_CLOEXEC, 0));
+  return std::unique_ptr<KeptValues>(new KeptValues(std::make_unique<Impl>(std::move(own))));
+}
+
+absl::Status KeptValues::Open() { return impl_->Open(); }
 int KeptValues::memory() const { return impl_->memory(); }
 bool KeptValues::Put(std::string_view name, std::span<const std::byte> value) {
   return impl_->Put(name, value);

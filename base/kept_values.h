@@ -24,6 +24,12 @@ class KeptValues {
  public:
   static absl::StatusOr<std::unique_ptr<KeptValues>> Create(size_t bytes);
   static absl::StatusOr<std::unique_ptr<KeptValues>> Attach(int memory);
+  // For a server that prepares while another one still uses the memory: until Open it has no values
+  // and keeps none. `memory` is duplicated.
+  static std::unique_ptr<KeptValues> AttachLater(int memory);
+  // REQUIRES: no other process changes the memory any more. After an error (as Attach's) it goes on
+  // having and keeping nothing.
+  absl::Status Open();
   ~KeptValues();
   KeptValues(const KeptValues&) = delete;
   KeptValues& operator=(const KeptValues&) = delete;

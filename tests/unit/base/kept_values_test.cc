@@ -71,6 +71,28 @@ TEST(KeptValues, ManySmallOnesFit) {
   EXPECT_EQ((*KeptValues::Attach(values->memory()))->size(), 4000u);
 }
 
+TEST(KeptValues, WhatIsAttachedLaterLeavesTheMemoryAloneUntilItIsOpen) {
+  const auto values = Make();
+  values->Put("a", Bytes("one"));
+  const auto next = KeptValues::AttachLater(values->memory());
+  EXPECT_EQ(Get(*next, "a"), "(none)");
+  EXPECT_FALSE(next->Put("b", Bytes("two")));
+  next->Erase("a");
+  next->EraseAllBelow("");
+  EXPECT_EQ(next->size(), 0u);
+  values->Put("c", Bytes("three"));
+  ASSERT_TRUE(next->Open().ok());
+  EXPECT_EQ(next->Names(""), (Strings{"a", "c"}));
+  EXPECT_TRUE(next->Put("b", Bytes("two")));
+  EXPECT_TRUE(next->Open().ok());
+  EXPECT_EQ(next->size(), 3u);
+
+  const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  const auto damaged = KeptValues::AttachLater(null.get());
+  EXPECT_EQ(damaged->Open().code(), absl::StatusCode::kDataLoss);
+  EXPECT_FALSE(damaged->Put("a", Bytes("one")));
+}
+
 TEST(KeptValues, OtherRecordsAreRefused) {
   for (const std::string& payload : {std::string("abc"), std::string("\xff\xff\xff\xffname")}) {
     SharedRecords records = MakeRecords({.bytes = 4096, .records = 4, .secret = true});
