@@ -9,15 +9,17 @@
 //   aws-secretsmanager:PREFIX    secrets, or parameters of Systems Manager, whose names begin with
 //   aws-parameterstore:PREFIX    PREFIX; region and credentials as AWS's own CLI finds them
 //   azure:VAULT                  the secrets of an Azure Key Vault, by its name or host;
-//   azure:VAULT/cert and azure:VAULT/key its certificates and keys; identity from the environment
-//   as Azure's SDKs have it vault:MOUNT/PREFIX           everything below PREFIX; server and token
-//   as Vault's own CLI finds them
+//   azure:VAULT/cert, …/key      its certificates, the public part of its keys; identity as Azure's
+//                                SDKs find it in the environment
+//   vault:MOUNT/PREFIX           everything below PREFIX; server and token as Vault's own CLI finds
+//                                them
 //
 //   local#db/password            REF: store, '#', key
 //   local:/path/store.sfs#db/password
 //   kubernetes:NAMESPACE/NAME#KEY  REF: a Secret, '#', key of its data
 //   aws-secretsmanager:app/db#password  REF: name or ARN of the secret, '#', part of its JSON
 //   azure:VAULT/NAME#password    REF: name (or cert/NAME, key/NAME), '#', part of its JSON
+//   gcp:PROJECT/NAME#password    REF: name of the secret, '#', part of its JSON
 //   vault:secret/app/db#password REF: path of the secret, '#', field; without '#' all fields as
 //   JSON …?version=3                  an older version, at the end or before the '#'
 //
@@ -37,13 +39,15 @@ enum class StoreScheme {
   kKubernetes,
   kAwsSecretsManager,
   kAwsParameterStore,
-  kAzure
+  kAzure,
+  kGcp
 };
 
 struct StoreUrl {
   StoreScheme scheme = StoreScheme::kLocal;
   // The local store's file ("" = the default one), Vault's MOUNT/PREFIX, a Kubernetes namespace,
-  // the beginning of names in AWS, or a Key Vault's name with what is listed in it.
+  // the beginning of names in AWS or of resource names at Google, or a Key Vault's name with what
+  // is listed in it.
   std::string path;
   friend bool operator==(const StoreUrl&, const StoreUrl&) = default;
 };
