@@ -7,8 +7,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "providers/auth/credential.h"
-#include "providers/aws/api_error.h"
-#include "providers/aws/json_fields.h"
+#include "providers/aws/credentials_answer.h"
 #include "providers/aws/transport.h"
 #include "providers/http/http_status.h"
 #include "providers/http/url.h"
@@ -40,26 +39,6 @@ absl::Status CheckContainerUrl(const std::string& url) {
       Format("credentials from {} would travel without TLS: use https, or an address of this "
              "machine, 169.254.170.2, 169.254.170.23 or [fd00:ec2::23]",
              UrlForMessages(url)));
-}
-
-absl::StatusOr<AwsCredentials> ParseCredentials(std::string_view body, WallTime now,
-                                                MonotonicTime arrived) {
-  SECRETFS_ASSIGN_OR_RETURN(const SecretJson json, ParseAnswer(body));
-  const std::string code = CleanCode(TextMember(json, "Code"));
-  if (!code.empty() && code != "Success") {
-    return absl::UnavailableError(Format("it gives no credentials: {}", code));
-  }
-  AwsCredentials credentials;
-  credentials.access_key_id = std::string(TextMember(json, "AccessKeyId"));
-  credentials.secret_access_key = SecretBytes::CopyOf(TextMember(json, "SecretAccessKey"));
-  credentials.session_token = SecretBytes::CopyOf(TextMember(json, "Token"));
-  if (credentials.access_key_id.empty() || credentials.secret_access_key.empty()) {
-    return UnexpectedAnswer("it lacks AccessKeyId or SecretAccessKey");
-  }
-  if (const auto end = ParseIsoTime(TextMember(json, "Expiration"))) {
-    credentials.expires_at = arrived + (*end - now);
-  }
-  return credentials;
 }
 
 asio::awaitable<absl::StatusOr<HttpResponse>> HttpCredentials::Send(HttpRequest request,

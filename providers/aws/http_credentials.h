@@ -10,7 +10,6 @@
 #include <asio/io_context.hpp>
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "base/clock.h"
@@ -46,9 +45,5 @@ class HttpCredentials {
 // Plain HTTP is for this machine and the two link-local addresses of ECS and EKS only: nobody else
 // may see the token or give us credentials. InvalidArgument otherwise.
 absl::Status CheckContainerUrl(const std::string& url);
-
-// The JSON that both give. `now`: the wall time of who gave it, that goes with `arrived`.
-absl::StatusOr<AwsCredentials> ParseCredentials(std::string_view body, WallTime now,
-                                                MonotonicTime arrived);
 
 }  // namespace secretfs::providers::aws

@@ -3,28 +3,17 @@
 // The files that AWS's own tools share: ~/.aws/config and ~/.aws/credentials with their profiles.
 // Everything read stays in locked memory.
 //
-// ParseProfiles is pure. SharedFiles reads small local files synchronously; not thread-safe.
+// Reads small local files synchronously. Not thread-safe.
 
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "base/secret_bytes.h"
 #include "providers/auth/credential.h"
+#include "providers/aws/profiles.h"
 
 namespace secretfs::providers::aws {
-
-using Profile = std::map<SecretString, SecretString, std::less<>>;
-using Profiles = std::map<std::string, Profile, std::less<>>;
-
-enum class SharedFileKind { kConfig, kCredentials };
-
-// The sections by profile name ("profile NAME" in a config file). Keys in lower case. Lines that
-// AWS's tools would not take are skipped, as are nested settings (indented below a key) and
-// sections of other things (sso-session, services).
-Profiles ParseProfiles(std::string_view text, SharedFileKind kind);
 
 class SharedFiles {
  public:
@@ -46,8 +35,5 @@ class SharedFiles {
   std::string config_path_, credentials_path_;
   Credential config_, credentials_;
 };
-
-// "" when there is none.
-std::string_view ValueOf(const Profile& profile, std::string_view key);
 
 }  // namespace secretfs::providers::aws

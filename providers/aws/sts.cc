@@ -4,8 +4,7 @@
 
 #include "base/status.h"
 #include "base/text.h"
-#include "providers/aws/json_fields.h"
-#include "providers/aws/xml.h"
+#include "providers/aws/credentials_answer.h"
 
 namespace secretfs::providers::aws {
 namespace {
@@ -140,24 +139,6 @@ asio::awaitable<absl::StatusOr<AwsCredentialsPtr>> Sts::AskAt(Place place, AwsRe
   if (!made.ok()) co_return WithContext(made.status(), what);
   made->credentials.expires_at = transport_->ExpiryOf(made->expiration, answer->response);
   co_return std::make_shared<const AwsCredentials>(std::move(made->credentials));
-}
-
-absl::StatusOr<TemporaryCredentials> ParseRoleAnswer(std::string_view body) {
-  const std::optional<SecretBytes> id = XmlText(body, "AccessKeyId");
-  std::optional<SecretBytes> secret = XmlText(body, "SecretAccessKey");
-  std::optional<SecretBytes> token = XmlText(body, "SessionToken");
-  const std::optional<SecretBytes> end = XmlText(body, "Expiration");
-  const std::optional<WallTime> expiration =
-      end.has_value() ? ParseIsoTime(end->ExposeAsText()) : std::nullopt;
-  if (!id || id->empty() || !secret || secret->empty() || !token || token->empty() || !expiration) {
-    return UnexpectedAnswer("it lacks credentials, or says not when they end");
-  }
-  TemporaryCredentials made;
-  made.credentials.access_key_id = std::string(id->ExposeAsText());
-  made.credentials.secret_access_key = *std::move(secret);
-  made.credentials.session_token = *std::move(token);
-  made.expiration = *expiration;
-  return made;
 }
 
 }  // namespace secretfs::providers::aws

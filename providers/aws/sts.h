@@ -51,11 +51,4 @@ class Sts {
   std::shared_ptr<Transport> transport_;
 };
 
-// The answer to both calls: credentials, and when the service says that they end.
-struct TemporaryCredentials {
-  AwsCredentials credentials;
-  WallTime expiration;
-};
-absl::StatusOr<TemporaryCredentials> ParseRoleAnswer(std::string_view body);
-
 }  // namespace secretfs::providers::aws

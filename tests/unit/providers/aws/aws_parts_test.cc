@@ -8,12 +8,12 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "providers/aws/api_error.h"
+#include "providers/aws/credentials_answer.h"
 #include "providers/aws/endpoints.h"
 #include "providers/aws/http_credentials.h"
 #include "providers/aws/names.h"
 #include "providers/aws/parameter_store.h"
-#include "providers/aws/shared_files.h"
-#include "providers/aws/sts.h"
+#include "providers/aws/profiles.h"
 #include "providers/aws/xml.h"
 
 namespace secretfs::providers::aws {
