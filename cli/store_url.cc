@@ -20,9 +20,10 @@ absl::Status UnknownScheme(std::string_view text, std::string_view scheme) {
   }
   return absl::InvalidArgumentError(Format(
       "unknown kind of store '{}' in '{}'{}; expected local, local:/path, vault:MOUNT/PREFIX, "
-      "kubernetes:NAMESPACE, azure:VAULT, aws-secretsmanager:PREFIX or aws-parameterstore:PREFIX",
+      "kubernetes:NAMESPACE, azure:VAULT, gcp:PROJECT/PREFIX, aws-secretsmanager:PREFIX or "
+      "aws-parameterstore:PREFIX",
       scheme, text,
-      k8s::DidYouMean(scheme, {"local", "vault", "kubernetes", "azure", "aws-secretsmanager",
+      k8s::DidYouMean(scheme, {"local", "vault", "kubernetes", "azure", "gcp", "aws-secretsmanager",
                                "aws-parameterstore"})));
 }
 
@@ -97,6 +98,20 @@ absl::StatusOr<std::string> TakeAzureKey(std::string_view& url, std::string_view
   return key;
 }
 
+// "PROJECT/PREFIX" as the beginning of resource names, which may also stand there themselves.
+absl::StatusOr<StoreUrl> ParseGcpUrl(std::string_view path, std::string_view text) {
+  const size_t slash = std::min(path.find('/'), path.size());
+  const std::string_view project = path.substr(0, slash);
+  if (project.empty() || path.find_first_of("#?") != std::string_view::npos) {
+    return absl::InvalidArgumentError(
+        Format("'{}' names no project; expected gcp:PROJECT or gcp:PROJECT/PREFIX", text));
+  }
+  if (project == "projects")
+    return StoreUrl{.scheme = StoreScheme::kGcp, .path = std::string(path)};
+  return StoreUrl{.scheme = StoreScheme::kGcp,
+                  .path = Format("projects/{}/secrets{}", project, path.substr(slash))};
+}
+
 // Takes "?version=N" off the end of `text`.
 absl::StatusOr<std::optional<std::string>> TakeVersion(std::string_view& text) {
   const size_t at = text.rfind(kVersion);
@@ -140,6 +155,7 @@ absl::StatusOr<StoreUrl> ParseStoreUrl(std::string_view text) {
     return StoreUrl{.scheme = StoreScheme::kVault, .path = std::string(TrimSlashes(path))};
   }
   if (scheme == "azure") return ParseAzureUrl(TrimSlashes(path), text);
+  if (scheme == "gcp") return ParseGcpUrl(TrimSlashes(path), text);
   if (scheme == "kubernetes") return ParseKubernetesUrl(TrimSlashes(path), text);
   if (scheme == "aws-secretsmanager" || scheme == "aws-parameterstore") {
     const StoreScheme service = scheme == "aws-secretsmanager" ? StoreScheme::kAwsSecretsManager
@@ -152,7 +168,7 @@ absl::StatusOr<StoreUrl> ParseStoreUrl(std::string_view text) {
 
 bool HasPrefix(StoreScheme scheme) {
   return scheme == StoreScheme::kVault || scheme == StoreScheme::kAwsSecretsManager ||
-         scheme == StoreScheme::kAwsParameterStore;
+         scheme == StoreScheme::kAwsParameterStore || scheme == StoreScheme::kGcp;
 }
 
 std::string PrefixOf(const StoreUrl& url) {
@@ -194,10 +210,13 @@ absl::StatusOr<SecretReference> ParseSecretReference(std::string_view text) {
     reference.property = fragment;
     return reference;
   }
-  if (reference.store.path.empty()) {
+  if (reference.store.path.empty() ||
+      (reference.store.scheme == StoreScheme::kGcp && reference.store.path.ends_with("/secrets"))) {
     return absl::InvalidArgumentError(
         Format("'{}' names no secret; expected {}:{}", text, url.substr(0, url.find(':')),
-               reference.store.scheme == StoreScheme::kVault ? "MOUNT/PATH#FIELD" : "NAME"));
+               reference.store.scheme == StoreScheme::kVault ? "MOUNT/PATH#FIELD"
+               : reference.store.scheme == StoreScheme::kGcp ? "PROJECT/NAME"
+                                                             : "NAME"));
   }
   reference.ref.key = reference.store.path;
   reference.store.path.clear();

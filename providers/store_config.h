@@ -11,6 +11,7 @@
 
 #include "providers/aws/aws_config.h"
 #include "providers/azure/azure_config.h"
+#include "providers/gcp/gcp_config.h"
 #include "providers/kubernetes/kubernetes_config.h"
 #include "providers/local/local_config.h"
 #include "providers/vault/vault_config.h"
@@ -18,7 +19,7 @@
 namespace secretfs::providers {
 
 using ProviderConfig = std::variant<LocalStoreConfig, VaultStoreConfig, AwsStoreConfig,
-                                    KubernetesStoreConfig, AzureStoreConfig>;
+                                    KubernetesStoreConfig, AzureStoreConfig, GcpStoreConfig>;
 
 struct StoreConfig {
   std::string name;

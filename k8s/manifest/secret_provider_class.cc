@@ -6,6 +6,7 @@
 #include "k8s/manifest/aws_class.h"
 #include "k8s/manifest/azure_class.h"
 #include "k8s/manifest/embedded_yaml.h"
+#include "k8s/manifest/gcp_class.h"
 #include "k8s/manifest/near_miss.h"
 #include "k8s/manifest/object_header.h"
 #include "k8s/manifest/scalars.h"
@@ -174,7 +175,7 @@ void ReadSecretProviderClass(const Value& document, Draft& draft) {
     case 2:
       return ReadAzureClass(*parameters, header, document.location(), draft);
     default:
-      return provider->Problem(NotBuiltIn(provider->node().scalar));
+      return ReadGcpClass(*parameters, header, document.location(), draft);
   }
 }
 

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "k8s/manifest/aws_reader.h"
 #include "k8s/manifest/azure_reader.h"
+#include "k8s/manifest/gcp_reader.h"
 #include "k8s/manifest/kubernetes_reader.h"
 #include "k8s/manifest/near_miss.h"
 #include "k8s/manifest/vault_reader.h"
@@ -44,13 +45,6 @@ providers::LocalStoreConfig ReadLocal(const Value& block, const StoreContext& co
 
 std::vector<std::string_view> ProviderNames() { return {kProviders.begin(), kProviders.end()}; }
 
-std::string NotBuiltIn(std::string_view provider) {
-  return Format(
-      "the store {} is not built into this version; expected local, vault, aws, azurekv or "
-      "kubernetes",
-      Quote(provider));
-}
-
 std::optional<ProviderConfig> ReadProvider(const Fields& parent, const StoreContext& context) {
   const auto provider = parent.FindOneOf(ProviderNames(), true);
   if (!provider) return std::nullopt;
@@ -58,6 +52,7 @@ std::optional<ProviderConfig> ReadProvider(const Fields& parent, const StoreCont
   if (name == "local") return ReadLocal(block, context);
   if (name == "vault") return ReadVault(block, context);
   if (name == "aws") return ReadAws(block, context);
+  if (name == "gcpsm") return ReadGcp(block, context);
   if (name == "kubernetes") return ReadKubernetesStore(block, context);
   if (name == "azurekv") return ReadAzure(block, context);
   block.Problem(NotBuiltIn(name));

@@ -25,15 +25,11 @@ struct StoreContext {
   std::string name_space;
 };
 
-// The names of all providers that a block can have; those that are not built into this version are
-// refused with a message of their own by ReadProvider.
+// The names of all providers that a block can have.
 std::vector<std::string_view> ProviderNames();
 
 // Reads the one of ProviderNames() that `parent` holds. REQUIRES: `parent` knows all those names.
 std::optional<ProviderConfig> ReadProvider(const Fields& parent, const StoreContext& context);
-
-// The message for a provider that this version does not have.
-std::string NotBuiltIn(std::string_view provider);
 
 // `path` as the file `manifest` means it: relative to the manifest's own folder; "~/" is $HOME.
 std::string ResolvePath(const std::string& path, const std::string& manifest);
