@@ -53,10 +53,8 @@ std::optional<ProviderConfig> ReadProvider(const Fields& parent, const StoreCont
   if (name == "vault") return ReadVault(block, context);
   if (name == "aws") return ReadAws(block, context);
   if (name == "gcpsm") return ReadGcp(block, context);
-  if (name == "kubernetes") return ReadKubernetesStore(block, context);
   if (name == "azurekv") return ReadAzure(block, context);
-  block.Problem(NotBuiltIn(name));
-  return std::nullopt;
+  return ReadKubernetesStore(block, context);
 }
 
 std::string ResolvePath(const std::string& path, const std::string& manifest) {
