@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "base/status.h"
@@ -233,12 +234,23 @@ Result NotNull(Arguments arguments) {
 
 bool Less(const SecretJson& a, const SecretJson& b) { return Compare(a, b) < 0; }
 
+// `values` in the order of `keys`, which are as many; equal ones stay in their order.
+Array InOrderOf(const Array& keys, const Array& values) {
+  std::vector<size_t> order(keys.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::sort(order.begin(), order.end(), [&keys](size_t a, size_t b) {
+    const int compared = Compare(keys[a], keys[b]);
+    return compared != 0 ? compared < 0 : a < b;
+  });
+  Array sorted;
+  for (const size_t i : order) sorted.push_back(values[i]);
+  return sorted;
+}
+
 Result Sort(Arguments arguments) {
   SECRETFS_ASSIGN_OR_RETURN(const Array* const array, AnArray(arguments[0]));
   SECRETFS_RETURN_IF_ERROR(CheckOrderable(*array));
-  Array sorted = *array;
-  std::stable_sort(sorted.begin(), sorted.end(), Less);
-  return SecretJson(std::move(sorted));
+  return SecretJson(InOrderOf(*array, *array));
 }
 
 Result Largest(Arguments arguments) {
@@ -270,13 +282,7 @@ Result SortBy(Arguments arguments) {
   SECRETFS_ASSIGN_OR_RETURN(const Array* const array, AnArray(arguments[0]));
   SECRETFS_ASSIGN_OR_RETURN(const Array keys, KeysOf(*array, arguments[1]));
   SECRETFS_RETURN_IF_ERROR(CheckOrderable(keys));
-  std::vector<size_t> order(array->size());
-  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(),
-                   [&keys](size_t a, size_t b) { return Less(keys[a], keys[b]); });
-  Array sorted;
-  for (const size_t i : order) sorted.push_back((*array)[i]);
-  return SecretJson(std::move(sorted));
+  return SecretJson(InOrderOf(keys, *array));
 }
 
 Result LargestBy(Arguments arguments) {
