@@ -119,7 +119,7 @@ bool IsUtf8(std::string_view text) {
 std::string Printable(std::string_view text) {
   std::string result;
   for (const char c : text.substr(0, kShownMessage)) {
-    result += static_cast<unsigned char>(c) < ' ' || c == 0x7f ? ' ' : c;
+    result += c >= ' ' && c <= '~' ? c : ' ';
   }
   if (text.size() > kShownMessage) result += "…";
   return result;

@@ -43,14 +43,19 @@ TEST(StatusTextTest, ShowsAMountWithItsFiles) {
             "  tls.key      stale  -        -    now           the server is sealed\n");
 }
 
-TEST(StatusTextTest, SaysHowManyRequestsWait) {
+TEST(StatusTextTest, SaysWhatIsInFlightAndWhichServerThisIs) {
   MountReport report{.status = {}, .pid = 1, .version = "1"};
   report.status.directory = "/m";
   report.status.layout = fs::Layout::kAtomic;
-  report.status.parked_requests = 4;
+  report.status.in_flight = {{.operation = "lookup", .age = std::chrono::seconds(7)},
+                             {.operation = "open", .age = std::chrono::seconds(1)}};
+  report.server_pid = 42;
+  report.server_generation = 3;
+  report.server_restarts = 1;
   EXPECT_EQ(StatusText(report, WallTime()),
             "/m: atomic, mounted 0s ago by process 1, 0 files, 0 updates published\n"
-            "  4 requests wait for a store\n");
+            "  server 3 is process 42, restarted 1 time\n"
+            "  2 requests in flight, the oldest (lookup) for 7s\n");
 }
 
 }  // namespace

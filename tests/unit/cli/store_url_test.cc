@@ -36,10 +36,33 @@ TEST(StoreUrlTest, NamesAPrefixOfVault) {
   EXPECT_EQ(*ParseStoreUrl("vault"), (StoreUrl{StoreScheme::kVault, ""}));
 }
 
+TEST(StoreUrlTest, NamesANamespaceOfKubernetes) {
+  EXPECT_EQ(*ParseStoreUrl("kubernetes:team"), (StoreUrl{StoreScheme::kKubernetes, "team"}));
+  EXPECT_EQ(*ParseStoreUrl("kubernetes:team/"), (StoreUrl{StoreScheme::kKubernetes, "team"}));
+  EXPECT_THAT(ErrorOfUrl("kubernetes"), HasSubstr("expected kubernetes:NAMESPACE"));
+  EXPECT_THAT(ErrorOfUrl("kubernetes:team/db"), HasSubstr("expected kubernetes:NAMESPACE"));
+  EXPECT_THAT(ErrorOfUrl("kubernetes:team#x"), HasSubstr("expected kubernetes:NAMESPACE"));
+}
+
+TEST(SecretReferenceTest, NamesAKeyOfAKubernetesSecret) {
+  const auto reference = ParseSecretReference("kubernetes:team/db#tls.crt");
+  ASSERT_TRUE(reference.ok()) << reference.status();
+  EXPECT_EQ(reference->store, (StoreUrl{StoreScheme::kKubernetes, "team"}));
+  EXPECT_EQ(reference->ref, (providers::SecretRef{"db", ""}));
+  EXPECT_EQ(reference->property, "tls.crt");
+  const auto whole = ParseSecretReference("kubernetes:team/db?version=12");
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  EXPECT_EQ(whole->ref, (providers::SecretRef{"db", "12"}));
+  EXPECT_EQ(whole->property, "");
+  EXPECT_THAT(ErrorOfReference("kubernetes:team"), HasSubstr("kubernetes:NAMESPACE/NAME#KEY"));
+  EXPECT_THAT(ErrorOfReference("kubernetes:#x"), HasSubstr("kubernetes:NAMESPACE/NAME#KEY"));
+  EXPECT_THAT(ErrorOfReference("kubernetes:a/b/c#x"), HasSubstr("kubernetes:NAMESPACE"));
+}
+
 TEST(StoreUrlTest, RefusesWhatNamesNoStore) {
   EXPECT_THAT(ErrorOfUrl("locl:/x"), HasSubstr("did you mean 'local'"));
   EXPECT_THAT(ErrorOfUrl("valut:secret"), HasSubstr("did you mean 'vault'"));
-  EXPECT_THAT(ErrorOfUrl("s3:bucket"), HasSubstr("expected local, local:/path or vault:"));
+  EXPECT_THAT(ErrorOfUrl("s3:bucket"), HasSubstr("expected local, local:/path, vault:"));
   EXPECT_THAT(ErrorOfUrl("/tmp/s.sfs"), HasSubstr("'local:/tmp/s.sfs'"));
   EXPECT_THAT(ErrorOfUrl(""), HasSubstr("unknown kind of store"));
   EXPECT_THAT(ErrorOfUrl("local:"), HasSubstr("no path"));

@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <fstream>
+#include <iterator>
+
 #include "tests/unit/k8s/parse_helpers.h"
 
 namespace secretfs::k8s {
@@ -113,6 +116,21 @@ spec:
   const auto& auth = std::get<AwsStaticAuth>(Only(manifest).auth);
   EXPECT_EQ(auth.access_key_id.inline_value->ExposeAsText(), "AKID");
   EXPECT_EQ(manifest.files.at(0).ref, (providers::SecretRef{"app/db", "uuid/1"}));
+}
+
+// Every example of docs/aws.md is read without a problem.
+TEST(AwsManifest, TheExamplesOfTheDocumentation) {
+  std::ifstream stream(SECRETFS_SOURCE_DIR "/docs/aws.md");
+  const std::string page{std::istreambuf_iterator<char>(stream), {}};
+  const std::string begin = "```yaml\n";
+  size_t count = 0;
+  for (size_t at = page.find(begin); at != std::string::npos; at = page.find(begin, at)) {
+    at += begin.size();
+    const std::string text = page.substr(at, page.find("```", at) - at);
+    EXPECT_EQ(ProblemsOf(text), "") << text;
+    ++count;
+  }
+  EXPECT_GE(count, 6u);
 }
 
 TEST(AwsManifest, WrongFieldsAreNamed) {
