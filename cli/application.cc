@@ -22,6 +22,8 @@ void AddCommands(CLI::App& app, Invocation& invocation) {
   AddGetCommand(app, invocation);
   AddCheckCommand(app, invocation);
   AddRunCommand(app, invocation);
+  AddUpgradeCommand(app, invocation);
+  AddServeCommand(app, invocation);
   AddStoreCommand(app, invocation);
 }
 

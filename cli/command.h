@@ -36,6 +36,8 @@ void AddStatusCommand(CLI::App& app, Invocation& invocation);
 void AddRefreshCommand(CLI::App& app, Invocation& invocation);
 void AddGetCommand(CLI::App& app, Invocation& invocation);
 void AddCheckCommand(CLI::App& app, Invocation& invocation);
+void AddServeCommand(CLI::App& app, Invocation& invocation);  // not for people
+void AddUpgradeCommand(CLI::App& app, Invocation& invocation);
 void AddRunCommand(CLI::App& app, Invocation& invocation);
 void AddStoreCommand(CLI::App& app, Invocation& invocation);  // cli/store/
 

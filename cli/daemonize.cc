@@ -59,6 +59,12 @@ void ReadyReport::Fail(int exit_code) {
   if (parent_.valid()) Send(parent_, exit_code);
 }
 
+int ReadyReport::KeepOverExec() {
+  if (!parent_.valid()) return -1;
+  fcntl(parent_.get(), F_SETFD, 0);
+  return parent_.get();
+}
+
 absl::StatusOr<Forked> ForkDaemon() {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) {

@@ -26,6 +26,10 @@ class ReadyReport {
   // The parent exits with `exit_code`; the child has printed why.
   void Fail(int exit_code);
 
+  // The number under which the program that this process executes finds the duty to report: one
+  // byte, the exit code. -1: nobody waits.
+  int KeepOverExec();
+
  private:
   UniqueFd parent_;
 };

@@ -1,10 +1,11 @@
 #include "cli/manifest_source.h"
 
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include <utility>
 #include <variant>
 
+#include "base/file_access.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "base/text.h"
@@ -15,7 +16,8 @@ namespace {
 
 absl::Status CheckLocalStoreExists(const providers::StoreConfig& config) {
   const auto* local = std::get_if<providers::LocalStoreConfig>(&config.provider);
-  if (local == nullptr || access(local->path.c_str(), F_OK) == 0) return absl::OkStatus();
+  struct stat attributes = {};
+  if (local == nullptr || StatFile(local->path, attributes) == 0) return absl::OkStatus();
   return absl::NotFoundError(
       Format("there is no store at {0}; 'secretfs store init --store {0}' makes one", local->path));
 }
@@ -29,13 +31,19 @@ absl::StatusOr<k8s::Manifest> ReadManifestFiles(const std::vector<std::string>& 
   return manifest;
 }
 
+absl::StatusOr<k8s::Manifest> ReadManifestTexts(const k8s::NamedTexts& named_texts) {
+  SECRETFS_ASSIGN_OR_RETURN(k8s::Manifest manifest, k8s::ParseManifests(named_texts));
+  for (providers::StoreConfig& store : manifest.stores) MakePathsAbsolute(store);
+  return manifest;
+}
+
 absl::StatusOr<k8s::Manifest> ManifestForUrl(const StoreUrl& url, const Environment& environment) {
   SECRETFS_ASSIGN_OR_RETURN(providers::StoreConfig store, StoreConfigFor(url, environment));
   SECRETFS_RETURN_IF_ERROR(CheckLocalStoreExists(store));
   k8s::Manifest manifest;
   k8s::ManifestBrowse tree;
   tree.store = store.name;
-  if (url.scheme == StoreScheme::kVault) tree.prefix = url.path;
+  tree.prefix = PrefixOf(url);
   tree.policy = manifest.default_policy;
   tree.origin = "STORE_URL";
   manifest.browse.push_back(std::move(tree));

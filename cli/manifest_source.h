@@ -29,6 +29,9 @@ struct MountOverrides {
 // Every problem of all files, one a line. Warnings are logged; paths come out absolute.
 absl::StatusOr<k8s::Manifest> ReadManifestFiles(const std::vector<std::string>& paths);
 
+// The same for texts that were read already, without logging the warnings again.
+absl::StatusOr<k8s::Manifest> ReadManifestTexts(const k8s::NamedTexts& named_texts);
+
 // NotFound when a local store's file does not exist: with nothing but a URL, nobody can have meant
 // a store that will only exist later.
 absl::StatusOr<k8s::Manifest> ManifestForUrl(const StoreUrl& url, const Environment& environment);

@@ -1,5 +1,5 @@
 // secretfs mount: reads the flags and the manifest, leaves the terminal if asked to, and hands over
-// to the served mount (cli/served_mount.h).
+// to the holder (cli/holder_launcher.h).
 
 #include <unistd.h>
 
@@ -14,9 +14,11 @@
 #include "cli/command.h"
 #include "cli/daemonize.h"
 #include "cli/environment.h"
+#include "cli/holder_launcher.h"
 #include "cli/manifest_source.h"
+#include "cli/mount_request.h"
+#include "cli/openable_paths.h"
 #include "cli/process_setup.h"
-#include "cli/served_mount.h"
 #include "cli/store_url.h"
 #include "fs/mount.h"
 #include "k8s/manifest/near_miss.h"
@@ -35,6 +37,11 @@ struct MountFlags {
   std::optional<uid_t> uid;
   std::optional<gid_t> gid;
   std::string log_file;
+  bool no_keep_values = false;
+  bool no_sandbox = false;
+  bool no_resend = false;
+  std::string server_user, server_timeout;
+  std::vector<std::string> allowed_files;
   LogFlags log{.level = "info"};
 };
 
@@ -79,11 +86,12 @@ absl::Status CheckTargets(const MountFlags& flags) {
 
 // A reference as `secretfs get` takes it would be mounted as a prefix that nothing is below.
 absl::Status CheckPrefix(const StoreUrl& url, std::string_view text) {
-  if (url.scheme != StoreScheme::kVault || url.path.find_first_of("#?") == std::string::npos) {
+  if (!HasPrefix(url.scheme) || url.path.find_first_of("#?") == std::string::npos) {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(
-      Format("'{}' is one value; mount takes vault:MOUNT/PREFIX. One field or version: 'secretfs "
+      Format("'{}' is one value; mount takes a prefix such as vault:MOUNT/PREFIX. One field or "
+             "version: 'secretfs "
              "get', or a manifest's files",
              text));
 }
@@ -91,6 +99,7 @@ absl::Status CheckPrefix(const StoreUrl& url, std::string_view text) {
 // What the command line itself says, once it is known to make sense.
 struct ParsedFlags {
   MountOverrides overrides;
+  Duration server_timeout = std::chrono::seconds(30);
   StoreUrl url;  // without -f
 };
 
@@ -98,6 +107,15 @@ absl::StatusOr<ParsedFlags> Parse(const MountFlags& flags) {
   SECRETFS_RETURN_IF_ERROR(CheckTargets(flags));
   ParsedFlags parsed;
   SECRETFS_ASSIGN_OR_RETURN(parsed.overrides, OverridesOf(flags));
+  if (!flags.server_timeout.empty()) {
+    const std::optional<Duration> timeout = k8s::ParseDuration(flags.server_timeout);
+    if (!timeout || *timeout < std::chrono::seconds(1)) {
+      return absl::InvalidArgumentError(
+          Format("--server-timeout '{}' is not a duration of at least 1s; expected 30s, 2m …",
+                 flags.server_timeout));
+    }
+    parsed.server_timeout = *timeout;
+  }
   if (flags.manifests.empty()) {
     SECRETFS_ASSIGN_OR_RETURN(parsed.url, ParseStoreUrl(flags.targets.front()));
     SECRETFS_RETURN_IF_ERROR(CheckPrefix(parsed.url, flags.targets.front()));
@@ -105,28 +123,54 @@ absl::StatusOr<ParsedFlags> Parse(const MountFlags& flags) {
   return parsed;
 }
 
-absl::StatusOr<k8s::Manifest> LoadManifest(const MountFlags& flags, const ParsedFlags& parsed,
-                                           const Environment& environment) {
+// A local store's file by its absolute path: the server works elsewhere.
+std::string AbsoluteUrl(const StoreUrl& url, const std::string& text) {
+  if (url.scheme != StoreScheme::kLocal || url.path.empty()) return text;
+  return "local:" + AbsolutePath(url.path);
+}
+
+absl::StatusOr<MountRequest> RequestOf(const MountFlags& flags, const ParsedFlags& parsed) {
+  MountRequest request;
+  request.overrides = parsed.overrides;
+  request.owner = geteuid();
+  request.group = getegid();
+  request.log_level = flags.log.level;
+  request.log_format = flags.log.format;
+  request.use_sandbox = !flags.no_sandbox;
+  if (flags.manifests.empty()) {
+    request.store_url = AbsoluteUrl(parsed.url, flags.targets.front());
+    return request;
+  }
+  SECRETFS_ASSIGN_OR_RETURN(request.manifests, k8s::ReadManifestTexts(flags.manifests));
+  for (auto& [name, text] : request.manifests) name = AbsolutePath(name);
+  return request;
+}
+
+// Everything that can be wrong is found here, in front of the person, not in a server.
+absl::StatusOr<LaunchOptions> Prepare(const MountFlags& flags, const ParsedFlags& parsed,
+                                      const Environment& environment) {
+  LaunchOptions options;
   k8s::Manifest manifest;
   if (flags.manifests.empty()) {
     SECRETFS_ASSIGN_OR_RETURN(manifest, ManifestForUrl(parsed.url, environment));
   } else {
     SECRETFS_ASSIGN_OR_RETURN(manifest, ReadManifestFiles(flags.manifests));
   }
-  ApplyOverrides(parsed.overrides, manifest);
-  return manifest;
-}
-
-absl::StatusOr<ServedMountOptions> Prepare(const MountFlags& flags, const ParsedFlags& parsed,
-                                           const Environment& environment) {
-  ServedMountOptions options;
-  SECRETFS_ASSIGN_OR_RETURN(options.manifest, LoadManifest(flags, parsed, environment));
+  options.openable = OpenablePaths(manifest, environment);
+  for (const std::string& path : flags.allowed_files) {
+    options.openable.push_back(AbsolutePath(path));
+  }
+  SECRETFS_ASSIGN_OR_RETURN(options.request, RequestOf(flags, parsed));
+  options.request.readable = options.openable;
   SECRETFS_ASSIGN_OR_RETURN(options.mount.directory,
                             fs::PrepareMountPoint(AbsolutePath(flags.targets.back())));
   options.mount.allow_other = flags.allow_other;
   options.mount.auto_unmount = flags.auto_unmount;
-  options.source = flags.manifests.empty() ? flags.targets.front() : flags.manifests.front();
-  options.ignore_hangup = flags.daemon;
+  options.is_daemon = flags.daemon;
+  options.keep_values = !flags.no_keep_values;
+  options.server_user = flags.server_user;
+  options.server_timeout = parsed.server_timeout;
+  options.use_resend = !flags.no_resend;
   if (!flags.log_file.empty()) {
     SECRETFS_ASSIGN_OR_RETURN(options.log_file, OpenLogFile(flags.log_file));
   }
@@ -149,7 +193,7 @@ int RunMount(const MountFlags& flags) {
   if (const absl::Status status = SetUpProcess(flags.log); !status.ok()) {
     return FailUsage(MessageOf(status));
   }
-  absl::StatusOr<ServedMountOptions> options = Prepare(flags, *parsed, environment);
+  absl::StatusOr<LaunchOptions> options = Prepare(flags, *parsed, environment);
   if (!options.ok()) return Fail(options.status());
 
   ReadyReport report;
@@ -158,10 +202,10 @@ int RunMount(const MountFlags& flags) {
     if (!forked.ok()) return Fail(forked.status());
     if (forked->parent_exit_code.has_value()) return *forked->parent_exit_code;
     report = std::move(forked->report);
-    // A fork does not inherit locked memory.
-    if (const absl::Status status = SetUpProcess(flags.log); !status.ok()) return Fail(status);
   }
-  return ServeMount(*std::move(options), environment, std::move(report));
+  const int code = Fail(ExecuteHolder(*std::move(options), environment, report));
+  report.Fail(code);
+  return code;
 }
 
 }  // namespace
@@ -194,6 +238,25 @@ void AddMountCommand(CLI::App& app, Invocation& invocation) {
   command->add_option("--mode", flags->mode, "Mode of the files, octal: 0400")->type_name("MODE");
   command->add_option("--log-file", flags->log_file, "Where the log goes once the mount is usable")
       ->type_name("FILE");
+  command->add_flag("--no-keep-values", flags->no_keep_values,
+                    "Keep no values for the next server should this one die");
+  command
+      ->add_option("--server-timeout", flags->server_timeout,
+                   "How long readers wait for a server before they get an error (30s)")
+      ->type_name("DURATION");
+  command
+      ->add_option("--server-user", flags->server_user,
+                   "As whom root's server runs (secretfs, else nobody)")
+      ->type_name("USER");
+  command
+      ->add_option("--allow-file", flags->allowed_files,
+                   "A further file or folder that the server may read; may be repeated")
+      ->type_name("PATH")
+      ->allow_extra_args(false);
+  command->add_flag("--no-sandbox", flags->no_sandbox,
+                    "Leave the server its system calls and files (exec plugins need it)");
+  command->add_flag("--no-resend", flags->no_resend, "For tests: as on Linux before 6.9")
+      ->group("");
   AddLogFlags(*command, flags->log);
   command->footer(HelpFooter(
       "  secretfs mount --daemon local ~/secrets\n"

@@ -13,10 +13,19 @@ namespace {
 
 constexpr std::chrono::seconds kShutdownLimit(3);
 
+// What of leases and requests is under way is left to the next server after this.
+constexpr std::chrono::seconds kHandOverLimit(1);
+
+cache::CacheOptions OptionsWith(KeptValues* kept) {
+  cache::CacheOptions options;
+  options.kept = kept;
+  return options;
+}
+
 }  // namespace
 
-Runtime::Runtime()
-    : cache_(std::make_unique<cache::Cache>(cache::CacheOptions(), io_.context(), clock_,
+Runtime::Runtime(KeptValues* kept)
+    : cache_(std::make_unique<cache::Cache>(OptionsWith(kept), io_.context(), clock_,
                                             io_.scheduler(), random_)) {
   io_.Start();
 }
@@ -93,6 +102,15 @@ void Runtime::Shutdown() {
   if (finished.wait_for(2 * kShutdownLimit) != std::future_status::ready) {
     Log().warn("leases could not be given back in time; they end by themselves");
   }
+}
+
+void Runtime::HandOver() {
+  shut_down_ = true;
+  auto done = std::make_shared<std::promise<void>>();
+  std::future<void> finished = done->get_future();
+  cache_->HandOver(kHandOverLimit, [done] { done->set_value(); });
+  finished.wait_for(2 * kHandOverLimit);
+  io_.Stop();
 }
 
 }  // namespace secretfs::cli

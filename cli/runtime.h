@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/io_thread.h"
+#include "base/kept_values.h"
 #include "base/random.h"
 #include "cache/cache.h"
 #include "providers/provider.h"
@@ -25,8 +26,8 @@ namespace secretfs::cli {
 
 class Runtime {
  public:
-  // Starts the I/O thread.
-  Runtime();
+  // Starts the I/O thread. `kept`: where values outlive this process; may be null, outlives this.
+  explicit Runtime(KeptValues* kept = nullptr);
   ~Runtime();
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
@@ -54,6 +55,9 @@ class Runtime {
   // Revokes leases and closes the providers; the I/O thread goes on until the destructor, which
   // calls this too. No FUSE mount may be served any more. Idempotent.
   void Shutdown();
+  // The other way to end, when another server goes on: nothing is given back or erased, and the I/O
+  // thread stops. Only the end of the process may follow.
+  void HandOver();
 
  private:
   IoThread io_;

@@ -35,8 +35,15 @@ std::string StatusText(const MountReport& report, WallTime now) {
              Printable(mount.directory), mount.layout == fs::Layout::kAtomic ? "atomic" : "flat",
              ShortDuration(now - mount.mounted_at), report.pid, mount.files.size(),
              mount.files.size() == 1 ? "file" : "files", mount.generation);
-  if (mount.parked_requests > 0) {
-    text += Format("  {} requests wait for a store\n", mount.parked_requests);
+  if (report.server_generation > 0) {
+    text += Format("  server {} is process {}, restarted {} {}\n", report.server_generation,
+                   report.server_pid, report.server_restarts,
+                   report.server_restarts == 1 ? "time" : "times");
+  }
+  if (!mount.in_flight.empty()) {
+    text += Format("  {} {} in flight, the oldest ({}) for {}\n", mount.in_flight.size(),
+                   mount.in_flight.size() == 1 ? "request" : "requests",
+                   mount.in_flight.front().operation, ShortDuration(mount.in_flight.front().age));
   }
   if (mount.files.empty()) return text;
   TextTable table({"FILE", "STATE", "VERSION", "AGE", "NEXT REFRESH", "ERROR"});

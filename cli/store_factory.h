@@ -11,6 +11,7 @@
 #include "base/io_thread.h"
 #include "cli/environment.h"
 #include "cli/store_url.h"
+#include "cli/stores/store_description.h"
 #include "providers/provider.h"
 #include "providers/store_config.h"
 
@@ -19,6 +20,9 @@ namespace secretfs::cli {
 // The store that `url` names, called as the URL is written.
 absl::StatusOr<providers::StoreConfig> StoreConfigFor(const StoreUrl& url,
                                                       const Environment& environment);
+
+// Every path of a file (store, keys, tokens, certificates) that the description names.
+void VisitPaths(providers::StoreConfig& config, const PathVisitor& visit);
 
 // Relative paths of files (store, keys, tokens, certificates) made absolute, for a daemon that
 // leaves its working directory.

@@ -1,15 +1,18 @@
-// secretfs umount: asks the process that serves the mount; when there is none any more, takes the
-// mount away that it left.
+// secretfs umount: asks the holder of the mount; when there is none any more, takes the mount away
+// that it left.
 
+#include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "base/status.h"
 #include "base/text.h"
 #include "cli/command.h"
-#include "cli/control/control_client.h"
+#include "cli/control/control_path.h"
 #include "cli/exit_codes.h"
 #include "cli/mount_directory.h"
+#include "fs/holder/holder_control.h"
 #include "fs/mount.h"
 
 namespace secretfs::cli {
@@ -17,24 +20,27 @@ namespace {
 
 // Unmounting takes up to five seconds, revoking leases three more.
 constexpr std::chrono::seconds kPatience(15);
+constexpr std::chrono::milliseconds kPause(5);
 
-absl::Status AskToUnmount(ControlClient client) {
-  SECRETFS_ASSIGN_OR_RETURN(
-      const ControlResponse response,
-      client.Ask({.kind = ControlRequest::Kind::kUnmount, .path = {}}, kPatience));
-  SECRETFS_RETURN_IF_ERROR(response.status);
-  // The mount is gone; leases are being given back until the connection ends.
-  if (client.WaitForEnd(kPatience)) return absl::OkStatus();
+// The mount goes first; then leases are given back until the holder has ended.
+absl::Status AwaitEnd(const std::string& socket) {
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (std::chrono::steady_clock::now() < end) {
+    if (!fs::AskHolder(socket).ok()) return absl::OkStatus();
+    std::this_thread::sleep_for(kPause);
+  }
   return absl::DeadlineExceededError(
-      "the mount is gone, but the process that served it has not ended");
+      "the mount is gone, but the process that held it has not ended");
 }
 
 absl::Status Umount(const std::string& given) {
   const std::string directory = CanonicalMountDirectory(given);
-  absl::StatusOr<ControlClient> client =
-      ControlClient::ForDirectory(ProcessEnvironment(), directory);
-  if (client.ok()) return AskToUnmount(*std::move(client));
-  if (!absl::IsNotFound(client.status())) return client.status();
+  for (const std::string& place : TrustedControlDirectories(ProcessEnvironment())) {
+    const std::string socket = place + "/" + HolderSocketName(directory);
+    const absl::Status status = fs::UnmountThroughHolder(socket, directory);
+    if (status.ok()) return AwaitEnd(socket);
+    if (!absl::IsNotFound(status)) return status;
+  }
   const std::optional<dev_t> device = FindSecretfsMount(directory);
   if (!device.has_value()) {
     return absl::NotFoundError(Format("there is no secretfs mount on {}", directory));

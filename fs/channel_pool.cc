@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "base/status.h"
 #include "base/text.h"
 #include "fs/service_thread.h"
 
@@ -22,10 +23,16 @@ constexpr uint32_t kEvents = EPOLLIN | EPOLLET;
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ChannelPool>> ChannelPool::Start(int workers) {
+absl::StatusOr<std::unique_ptr<ChannelPool>> ChannelPool::Start(int workers,
+                                                                RequestJournal* journal) {
   if (workers <= 0) workers = static_cast<int>(std::thread::hardware_concurrency());
-  workers = std::max(workers, 2);
+  workers = std::clamp(workers, 2, static_cast<int>(RequestJournal::kBuffers));
   std::unique_ptr<ChannelPool> pool(new ChannelPool());
+  pool->journal_ = journal;
+  if (journal == nullptr) {
+    SECRETFS_ASSIGN_OR_RETURN(pool->own_journal_, RequestJournal::MakePrivate());
+    pool->journal_ = pool->own_journal_.get();
+  }
   pool->epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
   pool->stop_ = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   epoll_event event = {};
@@ -36,15 +43,19 @@ absl::StatusOr<std::unique_ptr<ChannelPool>> ChannelPool::Start(int workers) {
     return absl::ResourceExhaustedError(Format("cannot make an epoll set: {}", strerror(errno)));
   }
   for (int i = 0; i < workers; ++i) {
-    pool->workers_.push_back(
-        StartServiceThread("secretfs-fuse", [raw = pool.get()] { raw->Work(); }));
+    pool->workers_.push_back(StartServiceThread(
+        "secretfs-fuse",
+        [raw = pool.get(), worker = static_cast<size_t>(i)] { raw->Work(worker); }));
   }
   return pool;
 }
 
-ChannelPool::~ChannelPool() {
+ChannelPool::~ChannelPool() { Stop(); }
+
+void ChannelPool::Stop() {
   if (stop_.valid()) eventfd_write(stop_.get(), 1);
   for (std::thread& worker : workers_) worker.join();
+  workers_.clear();
 }
 
 absl::Status ChannelPool::Add(std::shared_ptr<FuseChannel> channel) {
@@ -80,14 +91,22 @@ void ChannelPool::Remove(const FuseChannel& channel) {
   }
 }
 
+void ChannelPool::Drop(ChannelId id) {
+  std::shared_ptr<FuseChannel> dropped;  // destroyed without the lock
+  absl::MutexLock lock(&mutex_);
+  const auto found = channels_.find(id);
+  if (found == channels_.end()) return;
+  dropped = std::move(found->second);
+  channels_.erase(found);
+}
+
 std::shared_ptr<FuseChannel> ChannelPool::Find(ChannelId id) {
   absl::ReaderMutexLock lock(&mutex_);
   const auto found = channels_.find(id);
   return found == channels_.end() ? nullptr : found->second;
 }
 
-void ChannelPool::Work() {
-  std::vector<std::byte> buffer(FuseChannel::kRequestBytes);
+void ChannelPool::Work(size_t worker) {
   while (true) {
     epoll_event event = {};
     const int count = epoll_wait(epoll_.get(), &event, 1, -1);
@@ -99,7 +118,7 @@ void ChannelPool::Work() {
     if (event.data.u64 == kStopId) return;
     const std::shared_ptr<FuseChannel> channel = Find(event.data.u64);
     if (channel == nullptr) continue;
-    switch (channel->Drain(buffer, kMostInARow)) {
+    switch (channel->Drain(*journal_, worker, kMostInARow)) {
       case FuseChannel::DrainResult::kEmpty:
         break;
       case FuseChannel::DrainResult::kMore:
@@ -109,6 +128,7 @@ void ChannelPool::Work() {
         break;
       case FuseChannel::DrainResult::kStopped:
         epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, channel->device(), nullptr);
+        Drop(event.data.u64);
         break;
     }
   }

@@ -22,6 +22,7 @@
 #include "absl/synchronization/mutex.h"
 #include "base/unique_fd.h"
 #include "fs/fuse_channel.h"
+#include "fs/request_journal.h"
 
 namespace secretfs::fs {
 
@@ -29,13 +30,19 @@ class ChannelPool {
  public:
   // `workers` 0: one per core. At least two: while one of them waits in the kernel for a page (see
   // FuseChannel, prefill), another has to answer the read that holds it.
-  static absl::StatusOr<std::unique_ptr<ChannelPool>> Start(int workers);
-  // Stops the threads. Channels still in the pool are dropped, not closed.
+  // `journal` (null: one of its own) has the buffers into which the workers read, and outlives
+  // this.
+  static absl::StatusOr<std::unique_ptr<ChannelPool>> Start(int workers,
+                                                            RequestJournal* journal = nullptr);
+  // Stops the threads. Channels still in the pool are dropped, not closed. A channel whose
+  // connection has ended leaves by itself.
   ~ChannelPool();
   ChannelPool(const ChannelPool&) = delete;
   ChannelPool& operator=(const ChannelPool&) = delete;
 
   absl::Status Add(std::shared_ptr<FuseChannel> channel);
+  // Ends the workers, after the requests that they are at. Nothing is read any more.
+  void Stop();
   // No worker starts reading the channel's device any more. Comes last: see FuseChannel::Close.
   void Remove(const FuseChannel& channel);
 
@@ -43,11 +50,14 @@ class ChannelPool {
   using ChannelId = uint64_t;
 
   ChannelPool() = default;
-  void Work();
+  void Work(size_t worker);
   std::shared_ptr<FuseChannel> Find(ChannelId id);
+  void Drop(ChannelId id);
 
   UniqueFd epoll_;
   UniqueFd stop_;  // an eventfd that stays readable
+  std::unique_ptr<RequestJournal> own_journal_;
+  RequestJournal* journal_ = nullptr;
   std::vector<std::thread> workers_;
 
   absl::Mutex mutex_;

@@ -16,35 +16,41 @@
 
 #include "absl/time/clock.h"
 #include "base/log.h"
+#include "base/status.h"
 #include "base/text.h"
 
 namespace secretfs::fs {
 namespace {
 
-// What libfuse 3.14 cannot or does not ask for, added to its INIT reply where the kernel offers it.
-// PARALLEL_DIROPS: without it the kernel looks up one name of a directory at a time, so that a
-// lookup that waits for a store would hold up all others (libfuse knows the flag but forgets to
-// send it). ABORT_ERROR: reading an aborted connection gives ECONNABORTED, an unmounted one ENODEV.
-constexpr uint32_t kAddedInitFlags = FUSE_PARALLEL_DIROPS | FUSE_ABORT_ERROR;
 // Newer than Debian's linux/fuse.h.
+constexpr int kNotifyResend = 7;
 constexpr int kNotifyIncrementEpoch = 8;
+// What the kernel adds to the `unique` of a request that it sends again.
+constexpr uint64_t kResentBit = uint64_t{1} << 63;
 
 // The request that this worker dispatches: libfuse does not tell its handlers the `unique`.
 thread_local const fuse_in_header* current_request = nullptr;
+// Where that request stands in the journal, if another server left it there.
+thread_local JournalRecord current_record;
 // The errno of this thread's last write to a device. Write reports every failure to libfuse as
 // ENOENT, because it prints all others to stderr.
 thread_local int last_write_error = 0;
 
-// Adds flags to the reply of INIT before it leaves.
-void CompleteInitReply(const iovec* parts, int count) {
-  if (current_request == nullptr || current_request->opcode != FUSE_INIT || count < 2) return;
-  const auto* header = static_cast<const fuse_out_header*>(parts[0].iov_base);
-  if (header->unique != current_request->unique || header->error != 0 ||
-      parts[1].iov_len < FUSE_COMPAT_22_INIT_OUT_SIZE) {
-    return;
+std::string OperationName(uint32_t operation) {
+  switch (operation) {
+    case FUSE_LOOKUP:
+      return "lookup";
+    case FUSE_OPEN:
+      return "open";
+    case FUSE_READ:
+      return "read";
+    case FUSE_OPENDIR:
+      return "opendir";
+    case FUSE_READDIR:
+      return "readdir";
+    default:
+      return Format("operation {}", operation);
   }
-  const auto* offered = reinterpret_cast<const fuse_init_in*>(current_request + 1);
-  static_cast<fuse_init_out*>(parts[1].iov_base)->flags |= offered->flags & kAddedInitFlags;
 }
 
 void LogFromLibfuse(fuse_log_level level, const char* format, va_list arguments) {
@@ -99,7 +105,9 @@ absl::StatusOr<std::shared_ptr<FuseChannel>> FuseChannel::Make(UniqueFd device,
 RequestId FuseChannel::CurrentRequest() { return RequestId(current_request->unique); }
 
 FuseChannel::FuseChannel(Operations& operations, FuseChannelOptions options)
-    : operations_(operations), options_(std::move(options)) {}
+    : operations_(operations),
+      options_(std::move(options)),
+      next_listing_(options_.first_listing) {}
 
 FuseChannel::~FuseChannel() {
   if (session_ != nullptr) fuse_session_destroy(session_);
@@ -117,10 +125,13 @@ void FuseChannel::Leave() {
   if (--inside_ == 0) changed_.SignalAll();
 }
 
-FuseChannel::DrainResult FuseChannel::Drain(std::span<std::byte> buffer, int limit) {
+FuseChannel::DrainResult FuseChannel::Drain(RequestJournal& journal, size_t worker, int limit) {
   if (stopped_) return DrainResult::kStopped;
   for (int i = 0; i < limit; ++i) {
-    if (const auto end = ServeOne(buffer)) return *end;
+    journal.BeginRead(worker, options_.mount);
+    const auto end = ServeOne(journal.Buffer(worker));
+    journal.EndRead(worker);
+    if (end) return *end;
   }
   return DrainResult::kMore;
 }
@@ -171,19 +182,21 @@ void FuseChannel::Dispatch(std::span<std::byte> request) {
     case FUSE_FORGET:
     case FUSE_BATCH_FORGET:
       break;
-    case FUSE_INIT: {
-      absl::MutexLock lock(&mutex_);
-      init_request_.assign(request.begin(), request.end());
+    case FUSE_INIT:
       ++requests_;
+      if (RepeatInitReply(*header)) return;
       break;
-    }
     default:
       ++requests_;
   }
+  HandToLibfuse(request);
+}
+
+void FuseChannel::HandToLibfuse(std::span<std::byte> request) {
   fuse_buf buffer = {};
   buffer.size = request.size();
   buffer.mem = request.data();
-  current_request = header;
+  current_request = reinterpret_cast<const fuse_in_header*>(request.data());
   fuse_session_process_buf(session_, &buffer);
   current_request = nullptr;
 }
@@ -257,9 +270,128 @@ void FuseChannel::Close() {
   while (inside_ != 0) changed_.Wait(&mutex_);
 }
 
-void FuseChannel::Begin(RequestId id) {
+// ---- the connection's first request, and taking over a connection
+// ---------------------------------
+
+// Says whether the reply shall go to the kernel.
+bool FuseChannel::BeforeInitReply(const iovec* parts, int count) {
+  CompleteInitReply(*current_request, parts, count);
+  std::vector<std::byte> reply;
+  for (const iovec& part : std::span(parts, static_cast<size_t>(count))) {
+    const auto* bytes = static_cast<const std::byte*>(part.iov_base);
+    reply.insert(reply.end(), bytes, bytes + part.iov_len);
+  }
   absl::MutexLock lock(&mutex_);
-  in_flight_[id] = InFlight{};
+  if (replayed_reply_ != nullptr) {
+    *replayed_reply_ = std::move(reply);
+    return false;
+  }
+  const auto* request = reinterpret_cast<const std::byte*>(current_request);
+  agreed_ = {.request = {request, request + current_request->len}, .reply = std::move(reply)};
+  // Before the kernel hears of it: whoever takes over has to know what was agreed.
+  if (options_.save_init) options_.save_init(agreed_);
+  return true;
+}
+
+void FuseChannel::AfterInitReply(int error) {
+  {
+    absl::MutexLock lock(&mutex_);
+    (error == 0 ? init_answered_ : init_refused_) = true;
+    changed_.SignalAll();
+  }
+  if (error != 0) Stop(StopReason::kInitRefused);
+}
+
+// The server before us was killed between saving what it agreed and telling the kernel: the kernel
+// asks once more, and gets the same answer.
+bool FuseChannel::RepeatInitReply(const fuse_in_header& request) {
+  std::vector<std::byte> reply;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!init_answered_) return false;
+    reply = agreed_.reply;
+  }
+  reinterpret_cast<fuse_out_header*>(reply.data())->unique = request.unique;
+  iovec part{.iov_base = reply.data(), .iov_len = reply.size()};
+  Write(device_, &part, 1);
+  return true;
+}
+
+absl::Status FuseChannel::ReplayInit(const InitExchange& agreed) {
+  std::vector<std::byte> request = agreed.request;
+  std::vector<std::byte> reply;
+  {
+    absl::MutexLock lock(&mutex_);
+    agreed_ = agreed;
+    replayed_reply_ = &reply;
+  }
+  HandToLibfuse(request);
+  {
+    absl::MutexLock lock(&mutex_);
+    replayed_reply_ = nullptr;
+  }
+  const std::string difference = DifferenceOfReplies(agreed.reply, reply);
+  if (!difference.empty()) {
+    return absl::FailedPreconditionError(
+        Format("this version cannot go on with a mount of the version before, because it would "
+               "speak to the kernel otherwise ({}); unmount, and mount anew",
+               difference));
+  }
+  AfterInitReply(0);
+  return absl::OkStatus();
+}
+
+absl::Status FuseChannel::TakeOver(const std::optional<InitExchange>& agreed, bool use_resend) {
+  if (agreed) SECRETFS_RETURN_IF_ERROR(ReplayInit(*agreed));
+  if (options_.journal != nullptr) left_ = options_.journal->LeftOf(options_.mount);
+  if (!agreed || !use_resend || !CanResend(*agreed)) return absl::OkStatus();
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& left : std::exchange(left_, {})) {
+      const auto* header = reinterpret_cast<const fuse_in_header*>(left.request.data());
+      waited_since_[header->unique & ~kResentBit] = left.since;
+      options_.journal->Erase(left.record);
+    }
+  }
+  const int error = ResendRequests();
+  if (error == 0) return absl::OkStatus();
+  return absl::UnavailableError(
+      Format("the kernel does not resend its requests: {}", strerror(error)));
+}
+
+void FuseChannel::ServeLeft() {
+  for (auto& left : std::exchange(left_, {})) {
+    if (!Enter()) return;
+    const auto* header = reinterpret_cast<const fuse_in_header*>(left.request.data());
+    {
+      absl::MutexLock lock(&mutex_);
+      waited_since_[header->unique] = left.since;
+    }
+    current_record = left.record;
+    Dispatch(left.request);
+    // Not taken by a request that can be parked: it is answered.
+    if (const JournalRecord record = std::exchange(current_record, {}); record != JournalRecord()) {
+      options_.journal->Erase(record);
+    }
+    Leave();
+  }
+}
+
+// ---- requests in flight
+// --------------------------------------------------------------------------
+
+void FuseChannel::Begin(RequestId id) {
+  InFlight request;
+  request.operation = current_request->opcode;
+  request.record = std::exchange(current_record, JournalRecord());
+  request.since = std::chrono::steady_clock::now();
+  absl::MutexLock lock(&mutex_);
+  const auto waited = waited_since_.find(id.value() & ~kResentBit);
+  if (waited != waited_since_.end()) {
+    request.since = waited->second;
+    waited_since_.erase(waited);
+  }
+  in_flight_[id] = request;
 }
 
 void FuseChannel::EndDispatch(RequestId id, bool by_publisher) {
@@ -267,19 +399,31 @@ void FuseChannel::EndDispatch(RequestId id, bool by_publisher) {
     absl::MutexLock lock(&mutex_);
     const auto found = in_flight_.find(id);
     if (found == in_flight_.end()) return;  // answered already
-    found->second.phase = Phase::kParked;
+    InFlight& request = found->second;
+    request.phase = Phase::kParked;
     ++parked_;
-    if (!found->second.interrupted && !by_publisher) return;
+    if (options_.journal != nullptr && request.record == JournalRecord()) {
+      const auto* bytes = reinterpret_cast<const std::byte*>(current_request);
+      request.record = options_.journal->Park(options_.mount, request.since,
+                                              std::span(bytes, current_request->len));
+    }
+    if (!request.interrupted && !by_publisher) return;
   }
   operations_.Interrupt(id);
 }
 
-void FuseChannel::End(RequestId id) {
+JournalRecord FuseChannel::End(RequestId id) {
   absl::MutexLock lock(&mutex_);
   const auto found = in_flight_.find(id);
-  if (found == in_flight_.end()) return;
+  if (found == in_flight_.end()) return {};
   if (found->second.phase == Phase::kParked) --parked_;
+  const JournalRecord record = found->second.record;
   in_flight_.erase(found);
+  return record;
+}
+
+FuseChannel::Answering::~Answering() {
+  if (record_ != JournalRecord()) channel_.options_.journal->Erase(record_);
 }
 
 void FuseChannel::ForgetUnlessClosed(InodeNumber inode) {
@@ -299,9 +443,16 @@ size_t FuseChannel::parked() const {
   return parked_;
 }
 
-std::vector<std::byte> FuseChannel::init_request() const {
+std::vector<RequestStatus> FuseChannel::Waiting() const {
+  const MonotonicTime now = std::chrono::steady_clock::now();
+  std::vector<RequestStatus> waiting;
   absl::MutexLock lock(&mutex_);
-  return init_request_;
+  for (const auto& [id, request] : in_flight_) {
+    waiting.push_back({.operation = OperationName(request.operation), .age = now - request.since});
+  }
+  std::sort(waiting.begin(), waiting.end(),
+            [](const auto& a, const auto& b) { return a.age > b.age; });
+  return waiting;
 }
 
 uint64_t FuseChannel::AddListing(DirectoryListing listing) {
@@ -309,6 +460,11 @@ uint64_t FuseChannel::AddListing(DirectoryListing listing) {
   const uint64_t handle = next_listing_++;
   listings_[handle] = std::move(listing);
   return handle;
+}
+
+void FuseChannel::PutListing(uint64_t handle, DirectoryListing listing) {
+  absl::MutexLock lock(&mutex_);
+  listings_[handle] = std::move(listing);
 }
 
 DirectoryListing FuseChannel::FindListing(uint64_t handle) const {
@@ -323,11 +479,14 @@ void FuseChannel::RemoveListing(uint64_t handle) {
 }
 
 ssize_t FuseChannel::Write(int descriptor, const iovec* parts, int count) {
-  CompleteInitReply(parts, count);
-  const ssize_t size = writev(descriptor, parts, count);
-  last_write_error = size < 0 ? errno : 0;
   const auto* header = static_cast<const fuse_out_header*>(parts[0].iov_base);
   const bool is_notification = header->unique == 0;
+  const bool is_init = !is_notification && current_request != nullptr &&
+                       current_request->opcode == FUSE_INIT &&
+                       current_request->unique == header->unique;
+  if (is_init && !BeforeInitReply(parts, count)) return static_cast<ssize_t>(header->len);
+  const ssize_t size = writev(descriptor, parts, count);
+  last_write_error = size < 0 ? errno : 0;
   if (size < 0) {
     // ENOENT: the caller was killed. Everything fails once the connection is gone.
     if (!is_notification && errno != ENOENT && !closing_ && !stopped_) {
@@ -336,21 +495,8 @@ ssize_t FuseChannel::Write(int descriptor, const iovec* parts, int count) {
     errno = ENOENT;
     return -1;
   }
-  if (!is_notification) NoteInitReply(header->unique, header->error);
+  if (is_init) AfterInitReply(header->error);
   return size;
-}
-
-void FuseChannel::NoteInitReply(uint64_t unique, int error) {
-  if (current_request == nullptr || current_request->opcode != FUSE_INIT ||
-      current_request->unique != unique) {
-    return;
-  }
-  {
-    absl::MutexLock lock(&mutex_);
-    (error == 0 ? init_answered_ : init_refused_) = true;
-    changed_.SignalAll();
-  }
-  if (error != 0) Stop(StopReason::kInitRefused);
 }
 
 int FuseChannel::NotificationResult(int result) {
@@ -373,6 +519,12 @@ int FuseChannel::InvalidateInode(InodeNumber inode) {
 int FuseChannel::InvalidateAllNames() {
   fuse_out_header header = {
       .len = sizeof(fuse_out_header), .error = kNotifyIncrementEpoch, .unique = 0};
+  iovec part{.iov_base = &header, .iov_len = sizeof(header)};
+  return Write(device_, &part, 1) < 0 ? last_write_error : 0;
+}
+
+int FuseChannel::ResendRequests() {
+  fuse_out_header header = {.len = sizeof(fuse_out_header), .error = kNotifyResend, .unique = 0};
   iovec part{.iov_base = &header, .iov_len = sizeof(header)};
   return Write(device_, &part, 1) < 0 ? last_write_error : 0;
 }

@@ -43,10 +43,13 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/unique_fd.h"
+#include "fs/fuse_init.h"
 #include "fs/mount_service.h"
 #include "fs/operations.h"
+#include "fs/request_journal.h"
 
 struct fuse_lowlevel_ops;
+struct fuse_in_header;
 struct fuse_session;
 struct iovec;
 
@@ -55,6 +58,14 @@ namespace secretfs::fs {
 struct FuseChannelOptions {
   // The thread whose requests are the publisher's own; 0: none.
   pid_t publisher_thread = 0;
+  // Where requests stand while they are in flight, and under which mount; null: nowhere. Outlives
+  // the channel.
+  RequestJournal* journal = nullptr;
+  MountId mount;
+  // Called before the kernel hears what was agreed in INIT. May be null.
+  std::function<void(const InitExchange&)> save_init;
+  // Directory handles count from here: those of other servers must be different.
+  uint64_t first_listing = 1;
   // Called once, by a worker, when the connection ended by itself (not by Close). Must not block.
   // May be null. kUnmountedByKernel also stands for an aborted connection: the kernel does not
   // tell.
@@ -64,9 +75,10 @@ struct FuseChannelOptions {
 class FuseChannel : public std::enable_shared_from_this<FuseChannel> {
  public:
   // The largest request that the kernel may send: what a worker's buffer must hold.
-  static constexpr size_t kRequestBytes = (128 << 10) + 4096;
+  static constexpr size_t kRequestBytes = RequestJournal::kBufferBytes;
 
-  // `device` is a mounted, non-blocking /dev/fuse whose INIT was not read yet. REQUIRES:
+  // `device` is a mounted, non-blocking /dev/fuse whose INIT was not read yet, unless TakeOver
+  // follows. REQUIRES:
   // `operations` lives until Close has returned; it may be destroyed then, which answers what was
   // parked.
   static absl::StatusOr<std::shared_ptr<FuseChannel>> Make(UniqueFd device, Operations& operations,
@@ -77,13 +89,22 @@ class FuseChannel : public std::enable_shared_from_this<FuseChannel> {
 
   int device() const { return device_; }
 
+  // For a connection that another server has served until it died or stopped, which agreed on that.
+  // Once, before anybody calls Drain; then ServeLeft, when Drain may be called. What was in flight
+  // is sent again by the kernel if it can and `use_resend`, and taken from the journal otherwise.
+  // FailedPrecondition when this version of secretfs would have agreed on something else.
+  // Nothing agreed: the other server ended before it answered INIT, which is in the journal then.
+  absl::Status TakeOver(const std::optional<InitExchange>& agreed, bool use_resend);
+  // Serves what the journal had.
+  void ServeLeft();
+
   enum class DrainResult {
     kEmpty,    // nothing more to read now
     kMore,     // `limit` requests were served and there may be more
     kStopped,  // the connection ended
   };
-  // Serves up to `limit` waiting requests. REQUIRES: buffer.size() >= kRequestBytes.
-  DrainResult Drain(std::span<std::byte> buffer, int limit);
+  // Serves up to `limit` waiting requests, each read into that worker's buffer.
+  DrainResult Drain(RequestJournal& journal, size_t worker, int limit);
 
   // OK when the kernel's INIT was answered; Unavailable if that did not happen within `timeout` or
   // the kernel's version was refused.
@@ -110,8 +131,8 @@ class FuseChannel : public std::enable_shared_from_this<FuseChannel> {
   size_t in_flight() const;
   // Those of them that wait for a store.
   size_t parked() const;
-  // The kernel's INIT request, byte by byte; empty before it came. For hand-over.
-  std::vector<std::byte> init_request() const;
+  // Requests that Operations has not answered, the oldest first.
+  std::vector<RequestStatus> Waiting() const;
 
  private:
   struct Handlers;  // the functions that libfuse calls; in fuse_handlers.cc
@@ -122,6 +143,22 @@ class FuseChannel : public std::enable_shared_from_this<FuseChannel> {
   struct InFlight {
     Phase phase = Phase::kDispatching;
     bool interrupted = false;
+    uint32_t operation = 0;
+    MonotonicTime since;
+    JournalRecord record;  // 0: none
+  };
+  // Around the answer of a request that could be parked: it has left the table, and leaves the
+  // journal once the answer is written.
+  class Answering {
+   public:
+    Answering(FuseChannel& channel, RequestId id) : channel_(channel), record_(channel.End(id)) {}
+    ~Answering();
+    Answering(const Answering&) = delete;
+    Answering& operator=(const Answering&) = delete;
+
+   private:
+    FuseChannel& channel_;
+    const JournalRecord record_;
   };
 
   FuseChannel(Operations& operations, FuseChannelOptions options);
@@ -132,18 +169,20 @@ class FuseChannel : public std::enable_shared_from_this<FuseChannel> {
   // Reads and serves one request. Nothing if there may be more.
   std::optional<DrainResult> ServeOne(std::span<std::byte> buffer);
   void Dispatch(std::span<std::byte> request);
+  void HandToLibfuse(std::span<std::byte> request);
   void Refuse(std::span<const std::byte> request);
   void HandleInterrupt(std::span<const std::byte> request);
   void Stop(StopReason reason);
 
-  // The life of a request that Operations may park: Begin, the call, EndDispatch; and End, at any
-  // moment after Begin, when it is answered.
+  // The life of a request that Operations may park: Begin, the call, EndDispatch; and End (by
+  // Answering), at any moment after Begin, when it is answered.
   void Begin(RequestId id);
   void EndDispatch(RequestId id, bool by_publisher);
-  void End(RequestId id);
+  JournalRecord End(RequestId id);
 
   uint64_t AddListing(DirectoryListing listing);
   DirectoryListing FindListing(uint64_t handle) const;
+  void PutListing(uint64_t handle, DirectoryListing listing);
   void RemoveListing(uint64_t handle);
 
   bool IsPublisher(pid_t thread) const {
@@ -152,7 +191,11 @@ class FuseChannel : public std::enable_shared_from_this<FuseChannel> {
   ssize_t Write(int descriptor, const iovec* parts, int count);
   int StoreContent(InodeNumber inode, const Content& content);
   int NotificationResult(int result);
-  void NoteInitReply(uint64_t unique, int error);
+  bool BeforeInitReply(const iovec* parts, int count);
+  void AfterInitReply(int error);
+  bool RepeatInitReply(const fuse_in_header& request);
+  int ResendRequests();
+  absl::Status ReplayInit(const InitExchange& agreed);
   // Takes back the lookup of an entry reply that did not arrive.
   void ForgetUnlessClosed(InodeNumber inode);
 
@@ -173,11 +216,17 @@ class FuseChannel : public std::enable_shared_from_this<FuseChannel> {
   int inside_ ABSL_GUARDED_BY(mutex_) = 0;
   bool init_answered_ ABSL_GUARDED_BY(mutex_) = false;
   bool init_refused_ ABSL_GUARDED_BY(mutex_) = false;
-  std::vector<std::byte> init_request_ ABSL_GUARDED_BY(mutex_);
+  InitExchange agreed_ ABSL_GUARDED_BY(mutex_);
+  // While INIT is replayed, which the kernel must not hear: where the reply goes.
+  std::vector<std::byte>* replayed_reply_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  // Of requests that another server read already, by `unique`.
+  absl::flat_hash_map<uint64_t, MonotonicTime> waited_since_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<RequestId, InFlight> in_flight_ ABSL_GUARDED_BY(mutex_);
   size_t parked_ ABSL_GUARDED_BY(mutex_) = 0;  // how many of in_flight_ are in Phase::kParked
   absl::flat_hash_map<uint64_t, DirectoryListing> listings_ ABSL_GUARDED_BY(mutex_);
-  uint64_t next_listing_ ABSL_GUARDED_BY(mutex_) = 1;
+  uint64_t next_listing_ ABSL_GUARDED_BY(mutex_);
+  // Between TakeOver and ServeLeft only.
+  std::vector<RequestJournal::Left> left_;
 };
 
 }  // namespace secretfs::fs

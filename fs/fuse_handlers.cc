@@ -17,7 +17,9 @@ namespace {
 
 // "For ever" for the kernel: what changes is told to it.
 constexpr double kForeverSeconds = 365.0 * 24 * 3600;
-constexpr unsigned kMaxWrite = 128 << 10;
+// Nobody writes; the kernel's least keeps request buffers small.
+constexpr unsigned kMaxWrite = 4096;
+constexpr size_t kMaxReadDirectory = 128 << 10;
 constexpr unsigned kMaxBackground = 64;
 constexpr size_t kBlock = 512;
 // What readdir shows for an inode that has no number yet.
@@ -117,7 +119,7 @@ struct FuseChannel::Handlers {
     channel.operations_.Lookup(
         id, InodeNumber(parent), name, caller,
         [self = channel.shared_from_this(), request, id](Outcome<Entry> outcome) {
-          self->End(id);
+          const Answering answering(*self, id);
           ReplyEntry(*self, request, outcome);
         });
     channel.EndDispatch(id, caller.is_publisher);
@@ -194,15 +196,14 @@ struct FuseChannel::Handlers {
     channel.operations_.Open(
         id, InodeNumber(inode), file->flags, caller,
         [self = channel.shared_from_this(), request, id, inode](Outcome<OpenedFile> outcome) {
-          self->End(id);
+          const Answering answering(*self, id);
           ReplyOpen(*self, request, InodeNumber(inode), outcome);
         });
     channel.EndDispatch(id, caller.is_publisher);
   }
 
-  static void Read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
-                   fuse_file_info*) {
-    const Outcome<Content> outcome = Of(request).operations_.Read(InodeNumber(inode));
+  static void ReplyContent(fuse_req_t request, size_t size, off_t offset,
+                           const Outcome<Content>& outcome) {
     if (outcome.error != 0) {
       fuse_reply_err(request, outcome.error);
       return;
@@ -214,6 +215,21 @@ struct FuseChannel::Handlers {
     fuse_reply_buf(request, reinterpret_cast<const char*>(part.data()), part.size());
   }
 
+  static void Read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
+                   fuse_file_info*) {
+    FuseChannel& channel = Of(request);
+    const RequestId id = Id();
+    const Caller caller = CallerOf(request);
+    channel.Begin(id);
+    channel.operations_.Read(id, InodeNumber(inode),
+                             [self = channel.shared_from_this(), request, id, size,
+                              offset](Outcome<Content> outcome) {
+                               const Answering answering(*self, id);
+                               ReplyContent(request, size, offset, outcome);
+                             });
+    channel.EndDispatch(id, caller.is_publisher);
+  }
+
   static void OpenDirectory(fuse_req_t request, fuse_ino_t inode, fuse_file_info*) {
     FuseChannel& channel = Of(request);
     const RequestId id = Id();
@@ -222,7 +238,7 @@ struct FuseChannel::Handlers {
     channel.operations_.OpenDirectory(
         id, InodeNumber(inode), caller,
         [self = channel.shared_from_this(), request, id](Outcome<DirectoryListing> outcome) {
-          self->End(id);
+          const Answering answering(*self, id);
           if (outcome.error != 0) {
             fuse_reply_err(request, outcome.error);
             return;
@@ -235,22 +251,17 @@ struct FuseChannel::Handlers {
   }
 
   // Offset k is the k-th entry: ".", "..", then the listing.
-  static void ReadDirectory(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
-                            fuse_file_info* file) {
-    const DirectoryListing listing = Of(request).FindListing(file->fh);
-    if (listing == nullptr) {
-      fuse_reply_err(request, EBADF);
-      return;
-    }
-    std::string buffer(std::min<size_t>(size, kMaxWrite), '\0');
+  static void ReplyListing(fuse_req_t request, InodeNumber inode, size_t size, off_t offset,
+                           const std::vector<DirectoryEntry>& listing) {
+    std::string buffer(std::min(size, kMaxReadDirectory), '\0');
     size_t used = 0;
-    for (size_t i = static_cast<size_t>(std::max<off_t>(offset, 0)); i < listing->size() + 2; ++i) {
+    for (size_t i = static_cast<size_t>(std::max<off_t>(offset, 0)); i < listing.size() + 2; ++i) {
       struct stat attributes = {};
       std::string_view name = i == 0 ? "." : "..";
       attributes.st_mode = S_IFDIR;
-      attributes.st_ino = i == 0 ? inode : kUnknownInode;
+      attributes.st_ino = i == 0 ? inode.value() : kUnknownInode;
       if (i >= 2) {
-        const DirectoryEntry& entry = (*listing)[i - 2];
+        const DirectoryEntry& entry = listing[i - 2];
         name = entry.name;
         attributes.st_mode = entry.type;
         attributes.st_ino = entry.inode.value() != 0 ? entry.inode.value() : kUnknownInode;
@@ -261,6 +272,33 @@ struct FuseChannel::Handlers {
       used += needed;
     }
     fuse_reply_buf(request, buffer.data(), used);
+  }
+
+  static void ReadDirectory(fuse_req_t request, fuse_ino_t number, size_t size, off_t offset,
+                            fuse_file_info* file) {
+    FuseChannel& channel = Of(request);
+    const InodeNumber inode(number);
+    const uint64_t handle = file->fh;
+    if (const DirectoryListing listing = channel.FindListing(handle)) {
+      ReplyListing(request, inode, size, offset, *listing);
+      return;
+    }
+    // Opened with the server before this one: the directory is listed anew, in the same order.
+    const RequestId id = Id();
+    const Caller caller = CallerOf(request);
+    channel.Begin(id);
+    channel.operations_.OpenDirectory(id, inode, caller,
+                                      [self = channel.shared_from_this(), request, id, inode, size,
+                                       offset, handle](Outcome<DirectoryListing> outcome) {
+                                        const Answering answering(*self, id);
+                                        if (outcome.error != 0) {
+                                          fuse_reply_err(request, outcome.error);
+                                          return;
+                                        }
+                                        self->PutListing(handle, outcome.value);
+                                        ReplyListing(request, inode, size, offset, *outcome.value);
+                                      });
+    channel.EndDispatch(id, caller.is_publisher);
   }
 
   static void ReleaseDirectory(fuse_req_t request, fuse_ino_t, fuse_file_info* file) {

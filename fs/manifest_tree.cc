@@ -126,7 +126,7 @@ std::shared_ptr<FileSlot> ManifestTree::FindSlot(std::string_view path) const {
 }
 
 uint64_t ManifestTree::AddView(std::string name, InodeNumber root, WallTime now) {
-  const uint64_t number = newest_ + 1;
+  const uint64_t number = ++last_view_;
   View& view = views_[number];
   view.name = std::move(name);
   view.directories.resize(skeleton_.size());
@@ -361,8 +361,10 @@ ManifestTree::Swap ManifestTree::SwitchTo(uint64_t generation, InodeNumber link,
   std::vector<uint64_t> over;
   for (auto& [number, view] : views_) {
     if (number >= current_ || number == previous) continue;
-    if (!view.name.empty()) swap.dropped_names.push_back(std::exchange(view.name, {}));
-    NoteView(number);
+    if (!view.name.empty()) {
+      swap.dropped_names.push_back(std::exchange(view.name, {}));
+      NoteView(number);
+    }
     over.push_back(number);
   }
   for (const uint64_t number : over) FreeIfUnused(number);

@@ -169,6 +169,7 @@ class ManifestTree {
   std::vector<std::shared_ptr<FileSlot>> slots_;
 
   std::map<uint64_t, View> views_;  // flat: only kFlatView
+  uint64_t last_view_ = 0;          // that was ever made
   uint64_t newest_ = 0;
   uint64_t current_ = 0;
   std::map<std::string, InodeNumber, std::less<>> links_;  // atomic root: NAME -> ..data/NAME

@@ -15,6 +15,7 @@ namespace secretfs::fs {
 
 void ManifestTree::Save(saved::Tree& tree) const {
   tree.atomic = atomic();
+  tree.last_view = last_view_;
   tree.newest = newest_;
   tree.current = current_;
   tree.data_link = data_link_;
@@ -56,8 +57,9 @@ void ManifestTree::Restore(const SavedTree& saved, WallTime now,
   swaps_ = tree.swaps;
   table_.AddReference(kRootInode);
   for (const auto& view : saved.views) RestoreView(view, now, slot_at);
+  last_view_ = tree.last_view;
+  if (!views_.empty()) last_view_ = std::max(last_view_, views_.rbegin()->first);
   newest_ = tree.newest;
-  if (!views_.empty()) newest_ = std::max(newest_, views_.rbegin()->first);
   current_ = tree.current;
   if (!views_.contains(current_)) {
     current_ = newest_ = AddView(atomic() ? NextGenerationName(now) : std::string(),

@@ -15,8 +15,11 @@
 #include "fs/channel_pool.h"
 #include "fs/fuse_channel.h"
 #include "fs/mount.h"
+#include "fs/mount_hands.h"
+#include "fs/mount_state.h"
 #include "fs/operations.h"
 #include "fs/publisher.h"
+#include "fs/request_journal.h"
 #include "fs/service_thread.h"
 
 namespace secretfs::fs {
@@ -58,6 +61,9 @@ struct ServedMount {
   WallTime mounted_at;
   std::function<void(StopReason)> stopped;
   AutoUnmountHelper auto_unmount;
+  // Of a holder's mount; 0: our own.
+  MountId id;
+  std::unique_ptr<MountState> state;
 
   // Set once, before the mount stands in the table.
   std::unique_ptr<MountPublisher> publisher;
@@ -70,15 +76,35 @@ struct ServedMount {
   std::vector<std::weak_ptr<Answer>> answers ABSL_GUARDED_BY(mutex);
 };
 
+// What the publisher does through a holder's mount.
+class HolderHands final : public MountHands {
+ public:
+  HolderHands(HolderClient& holder, MountId mount) : holder_(holder), mount_(mount) {}
+  bool Reach() override { return true; }
+  void Release() override {}
+  int SwitchData(const std::string& target) override { return holder_.SwitchData(mount_, target); }
+  int Touch(const std::string& path) override { return holder_.Touch(mount_, path); }
+  int LookUpAgain(const std::string& path) override { return holder_.LookUpAgain(mount_, path); }
+
+ private:
+  HolderClient& holder_;
+  const MountId mount_;
+};
+
 class Service final : public MountService {
  public:
-  Service(cache::Cache& cache, const Clock& clock, std::unique_ptr<ChannelPool> pool)
-      : cache_(cache), clock_(clock), pool_(std::move(pool)) {
+  Service(cache::Cache& cache, const Clock& clock, std::unique_ptr<ChannelPool> pool, HeldBy held)
+      : cache_(cache), clock_(clock), held_(held), pool_(std::move(pool)) {
     reaper_ = StartServiceThread("secretfs-reaper", [this] { Reap(); });
   }
 
   ~Service() override {
-    for (const std::string& directory : Directories()) Unmount(directory).IgnoreError();
+    for (const std::string& directory : Directories()) {
+      const MountPtr mount = Find(directory);
+      if (mount != nullptr && Take(*mount) != nullptr) {
+        TakeDown(*mount, StopReason::kUnmountRequested).IgnoreError();
+      }
+    }
     {
       absl::MutexLock lock(&mutex_);
       stop_ = true;
@@ -89,6 +115,10 @@ class Service final : public MountService {
 
   absl::Status Mount(MountOptions options, MountSpec spec,
                      std::function<void(StopReason)> stopped) override;
+  absl::Status Take(GivenMount given, MountSpec spec,
+                    std::function<void(StopReason)> stopped) override;
+  void EndServing(MountId mount) override;
+  void Freeze() override;
   absl::Status Unmount(const std::string& directory) override;
   absl::StatusOr<MountStatus> Status(const std::string& directory) override;
   std::vector<std::string> Directories() override;
@@ -104,7 +134,11 @@ class Service final : public MountService {
     StopReason reason;
   };
 
-  absl::Status Serve(ServedMount& mount, UniqueFd device);
+  bool is_held() const { return held_.holder != nullptr; }
+  FuseChannelOptions ChannelOptionsFor(const MountPtr& mount);
+  absl::Status TakeOver(ServedMount& mount);
+  // From the channel to a mount that answers and publishes.
+  absl::Status StartServing(const MountPtr& mount, std::shared_ptr<MountHands> hands);
   MountPtr Find(const std::string& directory);
   // Takes the mount out of the table; null if somebody else did.
   MountPtr Take(const ServedMount& mount);
@@ -117,6 +151,7 @@ class Service final : public MountService {
 
   cache::Cache& cache_;
   const Clock& clock_;
+  const HeldBy held_;
   Publisher publisher_;
   std::unique_ptr<ChannelPool> pool_;
 
@@ -135,8 +170,26 @@ absl::Status NotMounted(const std::string& directory) {
   return absl::NotFoundError(Format("{} is not mounted by this process", directory));
 }
 
+FuseChannelOptions Service::ChannelOptionsFor(const MountPtr& mount) {
+  FuseChannelOptions options;
+  options.publisher_thread = is_held() ? held_.hands_thread : publisher_.thread();
+  options.on_stopped = [this, weak = std::weak_ptr(mount)](StopReason reason) {
+    ReportStopped(weak, reason);
+  };
+  if (!is_held()) return options;
+  options.journal = held_.journal;
+  options.mount = mount->id;
+  options.first_listing = held_.generation << 32;
+  options.save_init = [state = mount->state.get()](const InitExchange& agreed) {
+    const absl::Status saved = state->SaveInit(agreed.request, agreed.reply);
+    if (!saved.ok()) Log().error("{}", MessageOf(saved));
+  };
+  return options;
+}
+
 absl::Status Service::Mount(MountOptions options, MountSpec spec,
                             std::function<void(StopReason)> stopped) {
+  if (is_held()) return absl::FailedPreconditionError("the holder mounts");
   SECRETFS_RETURN_IF_ERROR(ValidateMountSpec(spec));
   // fusermount3 mounts for a user who has no override of permissions: the publisher then needs the
   // write bits that it works through.
@@ -158,19 +211,53 @@ absl::Status Service::Mount(MountOptions options, MountSpec spec,
   mount->device_number = mounted.device_number;
   mount->auto_unmount = std::move(mounted.auto_unmount);
   mount->mounted_at = clock_.WallNow();
-
-  FuseChannelOptions channel_options;
-  channel_options.publisher_thread = publisher_.thread();
-  channel_options.on_stopped = [this, weak = std::weak_ptr(mount)](StopReason reason) {
-    ReportStopped(weak, reason);
-  };
   auto channel =
-      FuseChannel::Make(std::move(mounted.device), *mount->operations, std::move(channel_options));
+      FuseChannel::Make(std::move(mounted.device), *mount->operations, ChannelOptionsFor(mount));
   if (!channel.ok()) {
     UnmountFuse(mount->directory, mount->device_number).IgnoreError();
     return channel.status();
   }
-  mount->channel = *channel;
+  mount->channel = *std::move(channel);
+  return StartServing(mount, MakeLocalHands(mount->directory, mount->device_number));
+}
+
+absl::Status Service::Take(GivenMount given, MountSpec spec,
+                           std::function<void(StopReason)> stopped) {
+  if (!is_held()) return absl::FailedPreconditionError("there is no holder");
+  SECRETFS_RETURN_IF_ERROR(ValidateMountSpec(spec));
+  spec.publisher_needs_write_bit = held_.holder_user != 0;
+  auto mount = std::make_shared<ServedMount>();
+  mount->id = given.id;
+  mount->directory = given.directory;
+  mount->device_number = given.device_number;
+  mount->mounted_at = given.mounted_at;
+  mount->layout = spec.layout;
+  mount->stopped = std::move(stopped);
+  mount->publisher = publisher_.NewMount();
+  SECRETFS_ASSIGN_OR_RETURN(mount->state, MountState::Attach(given.state.get()));
+  MountMemory memory{.state = mount->state.get(),
+                     .values = held_.values,
+                     .values_prefix = Format("f/{}/", given.id.value())};
+  GroupsOf groups_of = [holder = held_.holder](pid_t process) { return holder->GroupsOf(process); };
+  mount->operations = Operations::Make(std::move(spec), cache_, clock_, *mount->publisher,
+                                       std::move(groups_of), std::move(memory));
+  SECRETFS_ASSIGN_OR_RETURN(
+      mount->channel,
+      FuseChannel::Make(std::move(given.device), *mount->operations, ChannelOptionsFor(mount)));
+  if (given.taken_over) SECRETFS_RETURN_IF_ERROR(TakeOver(*mount));
+  return StartServing(mount, std::make_shared<HolderHands>(*held_.holder, mount->id));
+}
+
+absl::Status Service::TakeOver(ServedMount& mount) {
+  const std::optional<MountState::Init> init = mount.state->init();
+  // Nothing was agreed yet: INIT itself is in flight.
+  if (!init) return mount.channel->TakeOver(std::nullopt, held_.use_resend);
+  return mount.channel->TakeOver(InitExchange{.request = init->request, .reply = init->reply},
+                                 held_.use_resend);
+}
+
+absl::Status Service::StartServing(const MountPtr& mount, std::shared_ptr<MountHands> hands) {
+  const std::shared_ptr<FuseChannel> channel = mount->channel;
   {
     absl::MutexLock lock(&mutex_);
     MountPtr before = std::exchange(mounts_[mount->directory], mount);
@@ -181,11 +268,12 @@ absl::Status Service::Mount(MountOptions options, MountSpec spec,
     }
   }
   // From here on the reaper may take the mount down at any moment.
-  absl::Status status = pool_->Add(*channel);
-  if (status.ok()) status = (*channel)->WaitForInit(kInitTimeout);
+  channel->ServeLeft();
+  absl::Status status = pool_->Add(channel);
+  if (status.ok()) status = channel->WaitForInit(kInitTimeout);
   if (!status.ok()) {
     if (Take(*mount)) {
-      mount->stopped = nullptr;  // Mount's own result says it
+      mount->stopped = nullptr;  // our own result says it
       TakeDown(*mount, StopReason::kInitRefused).IgnoreError();
     }
     return status;
@@ -194,11 +282,34 @@ absl::Status Service::Mount(MountOptions options, MountSpec spec,
   if (mount->operations == nullptr) {
     return absl::UnavailableError(Format("{} was unmounted at once", mount->directory));
   }
-  mount->publisher->Attach({.channel = *channel,
+  mount->publisher->Attach({.channel = channel,
                             .operations = mount->operations.get(),
-                            .directory = mount->directory,
-                            .device_number = mount->device_number});
+                            .hands = std::move(hands),
+                            .directory = mount->directory});
+  mount->operations->Resume();
   return absl::OkStatus();
+}
+
+void Service::EndServing(MountId id) {
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [directory, mount] : mounts_) {
+    if (mount->id != id) continue;
+    ended_.push_back(
+        {.mount = mount, .replaced = nullptr, .reason = StopReason::kUnmountRequested});
+    changed_.SignalAll();
+    return;
+  }
+  // It has ended by itself, and the holder was told.
+}
+
+void Service::Freeze() {
+  pool_->Stop();
+  publisher_.Freeze();
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [directory, mount] : mounts_) {
+    absl::MutexLock mount_lock(&mount->mutex);
+    if (mount->operations != nullptr) mount->operations->Freeze();
+  }
 }
 
 Service::MountPtr Service::Find(const std::string& directory) {
@@ -231,12 +342,19 @@ absl::Status Service::TakeDown(ServedMount& mount, StopReason reason) {
   for (const auto& weak : answers) {
     if (const auto answer = weak.lock()) answer->Set(EndedMeanwhile(mount.directory));
   }
-  const absl::Status status = reason == StopReason::kUnmountedByKernel
-                                  ? absl::OkStatus()
-                                  : UnmountFuse(mount.directory, mount.device_number);
-  if (!status.ok()) Log().warn("{}", MessageOf(status));
-  // Closes the device: whoever still has a file open gets ENOTCONN from the kernel from now on.
-  pool_->Remove(*mount.channel);
+  absl::Status status;
+  if (is_held()) {
+    // The holder unmounts. Until then requests are refused; afterwards the pool lets the channel
+    // go.
+    held_.holder->MountEnded(mount.id, std::string(StopReasonName(reason)));
+  } else {
+    if (reason != StopReason::kUnmountedByKernel) {
+      status = UnmountFuse(mount.directory, mount.device_number);
+    }
+    if (!status.ok()) Log().warn("{}", MessageOf(status));
+    // Closes the device: whoever still has a file open gets ENOTCONN from the kernel from now on.
+    pool_->Remove(*mount.channel);
+  }
   mount.channel.reset();
   mount.auto_unmount = AutoUnmountHelper();
   if (mount.stopped) mount.stopped(reason);
@@ -245,6 +363,10 @@ absl::Status Service::TakeDown(ServedMount& mount, StopReason reason) {
 
 absl::Status Service::Unmount(const std::string& directory) {
   const MountPtr found = Find(directory);
+  if (is_held() && found != nullptr) {
+    held_.holder->Unmount(found->id);
+    return absl::OkStatus();
+  }
   if (found == nullptr || Take(*found) == nullptr) return NotMounted(directory);
   return TakeDown(*found, StopReason::kUnmountRequested);
 }
@@ -261,6 +383,7 @@ absl::StatusOr<MountStatus> Service::Status(const std::string& directory) {
   status.generation = mount->operations->generation();
   status.parked_requests = mount->operations->parked_requests();
   status.requests = mount->channel->requests();
+  status.in_flight = mount->channel->Waiting();
   status.files = mount->operations->Files();
   return status;
 }
@@ -310,7 +433,7 @@ Service::MountPtr Service::TakeEnded(Ended& ended) {
   if (found == mounts_.end() || found->second != mount) return nullptr;
   // The kernel says the same for umount and for umount -f of a busy mount, after which the mount is
   // still there. While anything is being mounted, it may be the next one that is seen there.
-  if (ended.reason == StopReason::kUnmountedByKernel && mounting_ == 0 &&
+  if (ended.reason == StopReason::kUnmountedByKernel && mounting_ == 0 && !is_held() &&
       IsMounted(mount->directory, mount->device_number)) {
     ended.reason = StopReason::kConnectionAborted;
   }
@@ -356,7 +479,15 @@ std::string_view StopReasonName(StopReason reason) {
 absl::StatusOr<std::unique_ptr<MountService>> MountService::Start(cache::Cache& cache,
                                                                   const Clock& clock, int workers) {
   SECRETFS_ASSIGN_OR_RETURN(std::unique_ptr<ChannelPool> pool, ChannelPool::Start(workers));
-  return std::make_unique<Service>(cache, clock, std::move(pool));
+  return std::make_unique<Service>(cache, clock, std::move(pool), HeldBy{});
+}
+
+absl::StatusOr<std::unique_ptr<MountService>> MountService::StartHeld(cache::Cache& cache,
+                                                                      const Clock& clock,
+                                                                      HeldBy held, int workers) {
+  SECRETFS_ASSIGN_OR_RETURN(std::unique_ptr<ChannelPool> pool,
+                            ChannelPool::Start(workers, held.journal));
+  return std::make_unique<Service>(cache, clock, std::move(pool), held);
 }
 
 }  // namespace secretfs::fs

@@ -194,11 +194,8 @@ bool MountState::Transaction::Put(std::optional<RecordId>& record, RecordType ty
     if (made.ok()) record = *made;
     status = made.status();
   }
-  if (status.ok()) {
-    state_.full_ = false;
-  } else if (!std::exchange(state_.full_, true)) {
-    Log().warn("what the mount is now would not survive a crash of the server: {}",
-               MessageOf(status));
+  if (!status.ok() && !std::exchange(state_.full_, true)) {
+    Log().warn("not all of the mount would survive a crash of the server: {}", MessageOf(status));
   }
   return status.ok();
 }

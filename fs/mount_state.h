@@ -74,10 +74,10 @@ class MountState {
   SavedTree TakeTree();
 
   // Changes that a later Attach sees all together or not at all.
-  class Transaction {
+  class ABSL_SCOPED_LOCKABLE Transaction {
    public:
     explicit Transaction(MountState& state) ABSL_EXCLUSIVE_LOCK_FUNCTION(state.mutex_);
-    ~Transaction();
+    ~Transaction() ABSL_UNLOCK_FUNCTION();
     Transaction(const Transaction&) = delete;
     Transaction& operator=(const Transaction&) = delete;
 

@@ -172,9 +172,9 @@ bool VisitAll(Visitor& visitor, Members&... members) {
 
 template <typename Visitor>
 bool Members(Visitor& v, Tree& t) {
-  return VisitAll(v, t.next_inode, t.next_slot, t.next_plan, t.flat_updates, t.atomic, t.newest,
-                  t.current, t.data_link, t.temporary_link, t.last_generation_time, t.root_modified,
-                  t.swaps);
+  return VisitAll(v, t.next_inode, t.next_slot, t.next_plan, t.flat_updates, t.atomic, t.last_view,
+                  t.newest, t.current, t.data_link, t.temporary_link, t.last_generation_time,
+                  t.root_modified, t.swaps);
 }
 template <typename Visitor>
 bool Members(Visitor& v, ViewInode& i) {

@@ -46,6 +46,7 @@ struct Tree {
   uint64_t flat_updates = 0;
   // Of the manifest's tree (fs/manifest_tree.h); zeros where there is none.
   bool atomic = false;
+  uint64_t last_view = 0;
   uint64_t newest = 0;
   uint64_t current = 0;
   InodeNumber data_link;

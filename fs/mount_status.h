@@ -23,13 +23,20 @@ struct FileStatus {
   std::optional<WallTime> fetched_at, expires_at, next_refresh_at;
 };
 
+// A request of the kernel that has no answer yet.
+struct RequestStatus {
+  std::string operation;  // "lookup"
+  Duration age{0};        // also under earlier servers
+};
+
 struct MountStatus {
   std::string directory;
   Layout layout = Layout::kFlat;
   WallTime mounted_at;
   uint64_t generation = 0;  // swaps published so far
   size_t parked_requests = 0;
-  uint64_t requests = 0;  // served since the mount
+  uint64_t requests = 0;                 // served by this server
+  std::vector<RequestStatus> in_flight;  // the oldest first
   std::vector<FileStatus> files;
 };
 

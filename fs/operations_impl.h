@@ -192,7 +192,7 @@ class OperationsImpl final : public Operations, private cache::Listener {
   void DropUnusedAfterRestore(const SlotsById& slots) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EraseForgottenContent() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What of a plan still means something.
-  void Trim(PublishPlan& plan, uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Trim(PublishPlan& plan, uint64_t& generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // operations_lookup.cc
   LookupStep LookAt(InodeNumber parent, std::string_view name, const Caller& caller)

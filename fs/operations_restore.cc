@@ -311,17 +311,19 @@ void OperationsImpl::EraseForgottenContent() {
 // ---- going on
 // ------------------------------------------------------------------------------------
 
-void OperationsImpl::Trim(PublishPlan& plan, uint64_t generation) {
+void OperationsImpl::Trim(PublishPlan& plan, uint64_t& generation) {
   const auto is_gone = [this](InodeNumber inode) { return table_.Find(inode) == nullptr; };
   std::erase_if(plan.stale_directories, is_gone);
   std::erase_if(plan.touched_inodes, is_gone);
   if (!plan.data_target) return;
   // The current generation is shown again, as long as none is about to follow: who watches may not
   // have heard of it.
-  const bool shown = manifest_ != nullptr &&
-                     manifest_->GenerationOf(*plan.data_target) == generation &&
-                     (generation != manifest_->current() || !manifest_->is_swap_pending());
-  if (!shown) plan.data_target.reset();
+  if (manifest_ == nullptr || manifest_->GenerationOf(*plan.data_target) != generation) {
+    generation = 0;  // it is over
+    plan.data_target.reset();
+  } else if (generation == manifest_->current() && manifest_->is_swap_pending()) {
+    plan.data_target.reset();
+  }
 }
 
 void OperationsImpl::Resume() {

@@ -10,8 +10,12 @@
 namespace secretfs::fs {
 
 // Failures are logged and leave the tree switched: new lookups see the new version in any case.
-// `hidden` belongs to the mount: inodes whose hidden names the kernel may still remember.
+// `later` belongs to the mount: names that the kernel may still remember and should not.
 void CarryOut(const PublishPlan& plan, const PublishTarget& target,
-              std::vector<InodeNumber>& hidden);
+              std::vector<PublishPlan::CachedName>& later);
+
+// Drops the names in `later`, unless something waits in the mount: that takes the lock of a
+// directory, which a waiting lookup holds.
+void ForgetLater(const PublishTarget& target, std::vector<PublishPlan::CachedName>& later);
 
 }  // namespace secretfs::fs

@@ -12,6 +12,9 @@
 // by now. The publisher's own requests are never parked (see FuseChannel), and the path to a mount
 // is opened in ways that send nothing to whatever else may be mounted there.
 //
+// Names that were not dropped for that reason are dropped as soon as nothing waits: the kernel
+// would keep old versions by them.
+//
 // A mount that cannot be reached by its path (hidden by another one, gone) gets its change without
 // inotify events: the tree is switched directly and the kernel told.
 //
@@ -28,6 +31,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "fs/fuse_channel.h"
+#include "fs/mount_hands.h"
 #include "fs/operations.h"
 #include "fs/publish_plan.h"
 
@@ -37,8 +41,8 @@ namespace secretfs::fs {
 struct PublishTarget {
   std::shared_ptr<FuseChannel> channel;
   Operations* operations = nullptr;  // not owned; valid until Detach has returned
+  std::shared_ptr<MountHands> hands;
   std::string directory;
-  dev_t device_number = 0;
 };
 
 class Publisher;
@@ -69,7 +73,7 @@ class MountPublisher final : public PublishSink {
   std::deque<PublishPlan> plans_;
   bool queued_ = false;  // stands in the publisher's queue
   // Not guarded: of the publisher's thread only. See CarryOut.
-  std::vector<InodeNumber> hidden_;
+  std::vector<PublishPlan::CachedName> later_;
 };
 
 class Publisher {
@@ -83,13 +87,19 @@ class Publisher {
   // Outlived by this object.
   std::unique_ptr<MountPublisher> NewMount();
 
-  // The thread that touches the mounts, as FUSE requests name it.
+  // No plan is finished or begun any more; a step that is under way may still go on. For the end of
+  // the process.
+  void Freeze();
+
+  // The thread that does the steps of mounts that this process mounted, as FUSE requests name it.
   pid_t thread() const { return thread_id_; }
 
  private:
   friend class MountPublisher;
   void Run();
+  void Finish(const PublishPlan& plan);
   void Enqueue(MountPublisher& mount) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CarryOutNext(MountPublisher& mount) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   pid_t thread_id_ = 0;
 
@@ -98,6 +108,10 @@ class Publisher {
   // mutex_ protects the following state, and that of every MountPublisher. A mount with plans that
   // is attached stands in queue_ exactly once, or is the current one: mounts take turns.
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  bool frozen_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finishing_ ABSL_GUARDED_BY(mutex_) = false;  // the current plan's `done` is being called
+  // Mounts whose later_ is not empty and that have no plan: looked at again after a while.
+  std::vector<MountPublisher*> unfinished_ ABSL_GUARDED_BY(mutex_);
   std::deque<MountPublisher*> queue_ ABSL_GUARDED_BY(mutex_);
   MountPublisher* current_ ABSL_GUARDED_BY(mutex_) = nullptr;
 

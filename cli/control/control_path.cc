@@ -19,6 +19,7 @@ namespace secretfs::cli {
 namespace {
 
 constexpr std::string_view kSuffix = ".sock";
+constexpr std::string_view kHolderSuffix = ".holder";
 constexpr size_t kNameLength = 16 + kSuffix.size();
 
 // FNV-1a: the name must come out equal in every process, and needs no more than that. Should two
@@ -97,20 +98,37 @@ std::string ControlSocketName(std::string_view mount_directory) {
   return Format("{:016x}{}", Hash(mount_directory), kSuffix);
 }
 
-std::vector<std::string> ControlSockets(const Environment& environment) {
+std::string HolderSocketName(std::string_view mount_directory) {
+  return Format("{:016x}{}", Hash(mount_directory), kHolderSuffix);
+}
+
+namespace {
+
+std::vector<std::string> SocketsWith(std::string_view suffix, const Environment& environment) {
+  constexpr size_t kHashDigits = 16;
   std::vector<std::string> sockets;
   for (const std::string& directory : TrustedControlDirectories(environment)) {
     const std::unique_ptr<DIR, int (*)(DIR*)> stream(opendir(directory.c_str()), closedir);
     if (stream == nullptr) continue;
     while (const dirent* entry = readdir(stream.get())) {
       const std::string_view name = entry->d_name;
-      if (name.size() == kNameLength && name.ends_with(kSuffix)) {
+      if (name.size() == kHashDigits + suffix.size() && name.ends_with(suffix)) {
         sockets.push_back(Format("{}/{}", directory, name));
       }
     }
   }
   std::sort(sockets.begin(), sockets.end());
   return sockets;
+}
+
+}  // namespace
+
+std::vector<std::string> ControlSockets(const Environment& environment) {
+  return SocketsWith(kSuffix, environment);
+}
+
+std::vector<std::string> HolderSockets(const Environment& environment) {
+  return SocketsWith(kHolderSuffix, environment);
 }
 
 }  // namespace secretfs::cli

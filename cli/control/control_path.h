@@ -24,9 +24,12 @@ std::vector<std::string> TrustedControlDirectories(const Environment& environmen
 
 // "0123456789abcdef.sock", for the mount at `mount_directory` (absolute).
 std::string ControlSocketName(std::string_view mount_directory);
+// "0123456789abcdef.holder", where that mount's holder listens.
+std::string HolderSocketName(std::string_view mount_directory);
 
 // All sockets in the trusted directories, sorted.
 std::vector<std::string> ControlSockets(const Environment& environment);
+std::vector<std::string> HolderSockets(const Environment& environment);
 
 // OK when `path` is a directory, not a link, of this user and closed to others.
 absl::Status CheckPrivateDirectory(const std::string& path);

@@ -1,6 +1,7 @@
 #include "cli/control/control_server.h"
 
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <asio/co_spawn.hpp>
@@ -61,20 +62,21 @@ bool MayControl(uid_t peer, uid_t owner) { return peer == owner || peer == 0; }
 
 class ControlServer::Impl : public std::enable_shared_from_this<Impl> {
  public:
-  Impl(asio::io_context& context, std::string path, Handler handler)
+  // `path`: to be removed in the end; may be empty.
+  Impl(asio::io_context& context, std::string path, uid_t owner, Handler handler)
       : context_(context),
         acceptor_(context),
         path_(std::move(path)),
+        owner_(owner),
         handler_(std::move(handler)) {}
 
-  absl::Status Listen() {
+  absl::Status Assign(UniqueFd listening) {
     asio::error_code error;
-    acceptor_.open({}, error);
-    if (!error) acceptor_.bind(path_, error);
-    if (!error) acceptor_.listen(16, error);
+    acceptor_.assign({}, listening.get(), error);
     if (error) {
-      return absl::UnavailableError(Format("cannot listen at {} ({})", path_, error.message()));
+      return absl::UnavailableError(Format("cannot use the control socket ({})", error.message()));
     }
+    (void)listening.Release();
     return absl::OkStatus();
   }
 
@@ -87,7 +89,7 @@ class ControlServer::Impl : public std::enable_shared_from_this<Impl> {
   void Close() {
     asio::error_code ignored;
     acceptor_.close(ignored);
-    unlink(path_.c_str());
+    if (!path_.empty()) unlink(path_.c_str());
     for (const std::shared_ptr<Socket>& socket : connections_) socket->close(ignored);
   }
 
@@ -111,7 +113,7 @@ class ControlServer::Impl : public std::enable_shared_from_this<Impl> {
 
   static asio::awaitable<void> Serve(std::shared_ptr<Impl> self, std::shared_ptr<Socket> socket) {
     const absl::StatusOr<uid_t> peer = PeerUser(*socket);
-    if (peer.ok() && MayControl(*peer, geteuid())) {
+    if (peer.ok() && MayControl(*peer, self->owner_)) {
       co_await Converse(self, socket);
     } else {
       Log().warn("refused a control connection of another user");
@@ -172,6 +174,7 @@ class ControlServer::Impl : public std::enable_shared_from_this<Impl> {
   asio::io_context& context_;
   Acceptor acceptor_;
   const std::string path_;
+  const uid_t owner_;
   const Handler handler_;
   asio::thread_pool workers_{2};
   // --- used on the I/O thread only:
@@ -182,14 +185,40 @@ class ControlServer::Impl : public std::enable_shared_from_this<Impl> {
 ControlServer::ControlServer(IoThread& io, std::shared_ptr<Impl> impl)
     : io_(io), impl_(std::move(impl)) {}
 
-absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Start(IoThread& io, std::string path,
-                                                                    Handler handler) {
+absl::StatusOr<UniqueFd> ControlServer::Listen(const std::string& path) {
   // Also removes the socket of a dead process.
   if (ControlClient::AtSocket(path).ok()) {
     return absl::AlreadyExistsError(Format("another secretfs answers at {}", path));
   }
-  auto impl = std::make_shared<Impl>(io.context(), std::move(path), std::move(handler));
-  SECRETFS_RETURN_IF_ERROR(impl->Listen());
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) {
+    return absl::InvalidArgumentError(Format("{} is too long for a socket", path));
+  }
+  memcpy(address.sun_path, path.data(), path.size());
+  UniqueFd listening(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!listening.valid() ||
+      bind(listening.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0 ||
+      listen(listening.get(), 16) != 0) {
+    return absl::UnavailableError(Format("cannot listen at {} ({})", path, strerror(errno)));
+  }
+  return listening;
+}
+
+absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Serve(IoThread& io,
+                                                                    UniqueFd listening, uid_t owner,
+                                                                    Handler handler) {
+  auto impl = std::make_shared<Impl>(io.context(), "", owner, std::move(handler));
+  SECRETFS_RETURN_IF_ERROR(impl->Assign(std::move(listening)));
+  io.RunAndWait([&impl] { impl->Accept(); });
+  return std::unique_ptr<ControlServer>(new ControlServer(io, std::move(impl)));
+}
+
+absl::StatusOr<std::unique_ptr<ControlServer>> ControlServer::Start(IoThread& io, std::string path,
+                                                                    Handler handler) {
+  SECRETFS_ASSIGN_OR_RETURN(UniqueFd listening, Listen(path));
+  auto impl = std::make_shared<Impl>(io.context(), std::move(path), geteuid(), std::move(handler));
+  SECRETFS_RETURN_IF_ERROR(impl->Assign(std::move(listening)));
   io.RunAndWait([&impl] { impl->Accept(); });
   return std::unique_ptr<ControlServer>(new ControlServer(io, std::move(impl)));
 }

@@ -19,6 +19,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/io_thread.h"
+#include "base/unique_fd.h"
 #include "cli/control/control_protocol.h"
 
 namespace secretfs::cli {
@@ -30,6 +31,12 @@ class ControlServer {
  public:
   using Handler = std::function<ControlResponse(const ControlRequest&)>;
 
+  // What Start listens on: for a socket that outlives the server.
+  static absl::StatusOr<UniqueFd> Listen(const std::string& path);
+  // Serves connections to `listening`, which another process removes in the end. `owner` and root
+  // are heard.
+  static absl::StatusOr<std::unique_ptr<ControlServer>> Serve(IoThread& io, UniqueFd listening,
+                                                              uid_t owner, Handler handler);
   // Listens at `path`, whose directory the caller has checked; replaces what a dead process left
   // there. AlreadyExists when another process answers at it. `io` and what `handler` uses must
   // outlive the server; `handler` is called by two threads at once.

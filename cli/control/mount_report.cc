@@ -1,5 +1,6 @@
 #include "cli/control/mount_report.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <nlohmann/json.hpp>
@@ -35,6 +36,16 @@ std::string TextOf(const json& object, const char* name) {
 uint64_t NumberOf(const json& object, const char* name) {
   const auto field = object.find(name);
   return field != object.end() && field->is_number_unsigned() ? field->get<uint64_t>() : 0;
+}
+
+json InFlightToJson(const std::vector<fs::RequestStatus>& requests) {
+  json list = json::array();
+  for (const fs::RequestStatus& request : requests) {
+    const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(request.age);
+    list.push_back({{"operation", request.operation},
+                    {"ageMilliseconds", static_cast<uint64_t>(std::max<int64_t>(0, age.count()))}});
+  }
+  return list;
 }
 
 json FileToJson(const fs::FileStatus& file) {
@@ -82,7 +93,11 @@ json ReportToJson(const MountReport& report) {
           {"generation", status.generation},
           {"requests", status.requests},
           {"parkedRequests", status.parked_requests},
+          {"inFlight", InFlightToJson(status.in_flight)},
           {"pid", report.pid},
+          {"serverPid", report.server_pid},
+          {"serverGeneration", report.server_generation},
+          {"serverRestarts", report.server_restarts},
           {"version", report.version},
           {"files", std::move(files)}};
 }
@@ -99,6 +114,18 @@ absl::StatusOr<MountReport> ReportFromJson(const json& object) {
   report.status.requests = NumberOf(object, "requests");
   report.status.parked_requests = NumberOf(object, "parkedRequests");
   report.pid = static_cast<pid_t>(NumberOf(object, "pid"));
+  report.server_pid = static_cast<pid_t>(NumberOf(object, "serverPid"));
+  report.server_generation = NumberOf(object, "serverGeneration");
+  report.server_restarts = NumberOf(object, "serverRestarts");
+  if (const auto requests = object.find("inFlight");
+      requests != object.end() && requests->is_array()) {
+    for (const json& request : *requests) {
+      if (!request.is_object()) continue;
+      report.status.in_flight.push_back(
+          {.operation = TextOf(request, "operation"),
+           .age = std::chrono::milliseconds(NumberOf(request, "ageMilliseconds"))});
+    }
+  }
   report.version = TextOf(object, "version");
   const auto files = object.find("files");
   if (files == object.end() || !files->is_array()) return absl::InvalidArgumentError("no 'files'");

@@ -16,8 +16,11 @@ namespace secretfs::cli {
 
 struct MountReport {
   fs::MountStatus status;
-  pid_t pid = 0;
-  std::string version;  // of the secretfs that serves the mount
+  pid_t pid = 0;         // of the holder: the process to signal
+  std::string version;   // of the secretfs that serves the mount
+  pid_t server_pid = 0;  // of the process that serves
+  uint64_t server_generation = 0;
+  uint64_t server_restarts = 0;  // after a death
 };
 
 nlohmann::json ReportToJson(const MountReport& report);

@@ -32,6 +32,7 @@ struct PathsOfAuth {
   void operator()(providers::AzureManagedIdentityAuth&) const {}
 };
 
+using secretfs::cli::Describe;  // and one more
 std::string Describe(const AzureIdentifier& identifier) {
   return Format("{};{}", identifier.text, Describe(identifier.source));
 }

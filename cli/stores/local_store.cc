@@ -9,10 +9,10 @@ namespace secretfs::cli {
 
 using providers::LocalStoreConfig;
 
-void MakePathsAbsolute(LocalStoreConfig& config) {
-  config.path = AbsolutePath(config.path);
-  config.key.key_file = AbsolutePath(config.key.key_file);
-  MakePathsAbsolute(config.key.passphrase);
+void VisitPaths(LocalStoreConfig& config, const PathVisitor& visit) {
+  visit(config.path);
+  visit(config.key.key_file);
+  VisitPaths(config.key.passphrase, visit);
 }
 
 std::string IdentityOf(const LocalStoreConfig& config) {

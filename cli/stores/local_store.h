@@ -9,12 +9,13 @@
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/io_thread.h"
+#include "cli/stores/store_description.h"
 #include "providers/local/local_config.h"
 #include "providers/provider.h"
 
 namespace secretfs::cli {
 
-void MakePathsAbsolute(providers::LocalStoreConfig& config);
+void VisitPaths(providers::LocalStoreConfig& config, const PathVisitor& visit);
 std::string IdentityOf(const providers::LocalStoreConfig& config);
 absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(
     const providers::LocalStoreConfig& config, IoThread& io, const Clock& clock);

@@ -9,15 +9,23 @@
 
 namespace secretfs::cli {
 
+void VisitPaths(providers::CredentialSource& source, const PathVisitor& visit) {
+  visit(source.file);
+}
+
+void VisitPaths(providers::TlsConfig& tls, const PathVisitor& visit) {
+  for (std::string* path : {&tls.ca_file, &tls.ca_directory, &tls.client_certificate_file,
+                            &tls.client_key_file}) {
+    visit(*path);
+  }
+}
+
 void MakePathsAbsolute(providers::CredentialSource& source) {
-  source.file = AbsolutePath(source.file);
+  VisitPaths(source, [](std::string& path) { path = AbsolutePath(path); });
 }
 
 void MakePathsAbsolute(providers::TlsConfig& tls) {
-  for (std::string* path :
-       {&tls.ca_file, &tls.ca_directory, &tls.client_certificate_file, &tls.client_key_file}) {
-    *path = AbsolutePath(*path);
-  }
+  VisitPaths(tls, [](std::string& path) { path = AbsolutePath(path); });
 }
 
 namespace {

@@ -4,12 +4,18 @@
 // saying who asks, in words that tell identities apart and hold no credential. Free functions
 // without state.
 
+#include <functional>
 #include <string>
 
 #include "providers/credential_source.h"
 #include "providers/tls_config.h"
 
 namespace secretfs::cli {
+
+// Called with every path of a description; may change it.
+using PathVisitor = std::function<void(std::string&)>;
+void VisitPaths(providers::CredentialSource& source, const PathVisitor& visit);
+void VisitPaths(providers::TlsConfig& tls, const PathVisitor& visit);
 
 void MakePathsAbsolute(providers::CredentialSource& source);
 void MakePathsAbsolute(providers::TlsConfig& tls);

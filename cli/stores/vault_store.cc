@@ -13,13 +13,14 @@ namespace {
 using providers::VaultStoreConfig;
 
 struct PathsOfAuth {
-  void operator()(providers::VaultTokenAuth& auth) const { MakePathsAbsolute(auth.token); }
+  const PathVisitor& visit;
+  void operator()(providers::VaultTokenAuth& auth) const { VisitPaths(auth.token, visit); }
   void operator()(providers::VaultAppRoleAuth& auth) const {
-    MakePathsAbsolute(auth.role_ref);
-    MakePathsAbsolute(auth.secret_id);
+    VisitPaths(auth.role_ref, visit);
+    VisitPaths(auth.secret_id, visit);
   }
-  void operator()(providers::VaultJwtAuth& auth) const { MakePathsAbsolute(auth.jwt); }
-  void operator()(providers::VaultKubernetesAuth& auth) const { MakePathsAbsolute(auth.jwt); }
+  void operator()(providers::VaultJwtAuth& auth) const { VisitPaths(auth.jwt, visit); }
+  void operator()(providers::VaultKubernetesAuth& auth) const { VisitPaths(auth.jwt, visit); }
 };
 
 struct IdentityOfAuth {
@@ -40,9 +41,9 @@ struct IdentityOfAuth {
 
 }  // namespace
 
-void MakePathsAbsolute(VaultStoreConfig& config) {
-  MakePathsAbsolute(config.tls);
-  std::visit(PathsOfAuth(), config.auth);
+void VisitPaths(VaultStoreConfig& config, const PathVisitor& visit) {
+  VisitPaths(config.tls, visit);
+  std::visit(PathsOfAuth{visit}, config.auth);
 }
 
 std::string IdentityOf(const VaultStoreConfig& config) {

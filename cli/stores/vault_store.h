@@ -9,12 +9,13 @@
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/io_thread.h"
+#include "cli/stores/store_description.h"
 #include "providers/provider.h"
 #include "providers/vault/vault_config.h"
 
 namespace secretfs::cli {
 
-void MakePathsAbsolute(providers::VaultStoreConfig& config);
+void VisitPaths(providers::VaultStoreConfig& config, const PathVisitor& visit);
 std::string IdentityOf(const providers::VaultStoreConfig& config);
 absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(
     const providers::VaultStoreConfig& config, IoThread& io, const Clock& clock);

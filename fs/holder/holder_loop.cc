@@ -11,8 +11,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 #include <thread>
 #include <utility>
 
@@ -20,7 +18,6 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "fs/holder/socket_place.h"
-#include "fs/through_mount.h"
 
 namespace secretfs::fs {
 namespace {
@@ -34,50 +31,10 @@ constexpr Duration kRefreshKept = seconds(5);
 constexpr Duration kFlush = milliseconds(10);
 // Killed servers have no business but to be collected.
 constexpr Duration kCollectPatience = seconds(2);
-constexpr size_t kMostGroups = 8192;
 
 UniqueFd Inherited(int descriptor) {
   if (descriptor >= 0) fcntl(descriptor, F_SETFD, FD_CLOEXEC);
   return UniqueFd(descriptor);
-}
-
-// One step through a mount; runs on the hands' thread.
-int ActThroughMount(const std::string& directory, dev_t device_number, uint8_t action,
-                    const std::string& path) {
-  const UniqueFd root = OpenMountRoot(directory, device_number);
-  if (!root.valid()) return errno;
-  switch (action) {
-    case HandsMessage::kSwitchData:
-      return SwitchDataThroughMount(root.get(), path);
-    case HandsMessage::kTouch:
-      return TouchThroughMount(root.get(), path, device_number);
-    case HandsMessage::kLookUpAgain:
-      return LookUpThroughMount(root.get(), path);
-  }
-  return EINVAL;
-}
-
-// The line "Groups:" of /proc/PID/status; nothing when it cannot be read.
-std::optional<std::vector<uint32_t>> GroupsOfProcess(int32_t process) {
-  if (process <= 0) return std::nullopt;
-  std::ifstream file(Format("/proc/{}/status", process));
-  std::string line;
-  while (std::getline(file, line)) {
-    if (!line.starts_with("Groups:")) continue;
-    std::istringstream numbers(line.substr(line.find(':') + 1));
-    std::vector<uint32_t> groups;
-    for (uint32_t group; numbers >> group;) groups.push_back(group);
-    if (groups.size() > kMostGroups) return std::nullopt;
-    return groups;
-  }
-  return std::nullopt;
-}
-
-// Which errno tells the server's end what the status said; see Client::AskToOpen.
-int ErrnoOf(const absl::Status& status) {
-  if (absl::IsPermissionDenied(status)) return EACCES;
-  if (absl::IsNotFound(status)) return ENOENT;
-  return absl::IsFailedPrecondition(status) ? ENOTDIR : EIO;
 }
 
 StatusMessage MessageFor(HolderStatus status) {
@@ -157,9 +114,7 @@ absl::Status HolderLoop::SetUp() {
                          OnCommand(question, answer);
                        }));
   }
-  allowed_files_ = std::make_unique<AllowedFiles>(launch_.openable);
-  hands_ = std::make_unique<WorkerThread>(WorkerThread::Descriptors::kOwn);
-  files_ = std::make_unique<WorkerThread>(WorkerThread::Descriptors::kShared);
+  requests_ = std::make_unique<ServerRequests>(launch_.openable, poll_);
   starter_ =
       std::make_unique<ServerStarter>(ServerStarter::Options{.arguments = launch_.server_arguments,
                                                              .user = launch_.server_user,
@@ -172,9 +127,6 @@ absl::Status HolderLoop::SetUp() {
                                clock_, *this);
   poll_.Watch(signals_.get(), POLLIN, [this](short) { OnSignals(); });
   poll_.Watch(posted_event_.get(), POLLIN, [this](short) { RunPosted(); });
-  for (WorkerThread* worker : {hands_.get(), files_.get()}) {
-    poll_.Watch(worker->done_descriptor(), POLLIN, [worker](short) { worker->RunDone(); });
-  }
   return absl::OkStatus();
 }
 
@@ -289,7 +241,7 @@ absl::StatusOr<pid_t> HolderLoop::StartServer(const ServerStart& start) {
   setup.restarts = start.restarts;
   setup.is_upgrade = start.is_upgrade;
   setup.use_resend = launch_.use_resend;
-  setup.hands_thread = hands_->thread_id();
+  setup.hands_thread = requests_->hands_thread();
   setup.holder_user = geteuid();
   setup.has_kept_values = kept_ != nullptr;
   setup.has_control = control_.valid();
@@ -367,72 +319,19 @@ void HolderLoop::ReadServer(ServerNumber number) {
 }
 
 void HolderLoop::OnMessage(ServerNumber server, const MessageToHolder& message) {
+  const ServerRequests::Answer answer = [this, server](const AnswerMessage& outcome,
+                                                       std::span<const int> descriptors) {
+    SendWith(server, outcome, descriptors);
+  };
   if (const auto* hands = std::get_if<HandsMessage>(&message)) {
-    AskHands(server, *hands);
+    requests_->Act(*hands, holder_->Find(hands->id), answer);
   } else if (const auto* open = std::get_if<OpenMessage>(&message)) {
-    OpenForServer(server, *open);
+    requests_->Open(*open, answer);
   } else if (const auto* groups = std::get_if<GroupsMessage>(&message)) {
-    AnswerGroups(server, *groups);
+    requests_->FindGroups(*groups, answer);
   } else {
     holder_->OnServerMessage(server, message);
   }
-}
-
-void HolderLoop::AskHands(ServerNumber server, const HandsMessage& message) {
-  const auto answer = [this, server, request = message.request](int error) {
-    AnswerMessage outcome;
-    outcome.request = request;
-    outcome.error = error;
-    Send(server, outcome);
-  };
-  const HeldMount* mount = holder_->Find(message.id);
-  if (mount == nullptr) {
-    answer(ENOTCONN);
-    return;
-  }
-  const bool taken =
-      hands_->Submit([answer, directory = mount->fuse.directory, device = mount->fuse.device_number,
-                      action = message.action, path = message.path]() -> WorkerThread::Completion {
-        const int error = ActThroughMount(directory, device, action, path);
-        return [answer, error] { answer(error); };
-      });
-  if (!taken) answer(EAGAIN);
-}
-
-void HolderLoop::OpenForServer(ServerNumber server, const OpenMessage& message) {
-  const bool taken = files_->Submit([this, server, message]() -> WorkerThread::Completion {
-    // Shared, because functions must be copyable.
-    auto opened = std::make_shared<absl::StatusOr<UniqueFd>>(
-        message.watch ? allowed_files_->Watch(message.path) : allowed_files_->Open(message.path));
-    return [this, server, request = message.request, opened] {
-      AnswerMessage answer;
-      answer.request = request;
-      answer.has_descriptor = opened->ok();
-      if (opened->ok()) {
-        const int descriptor = (*opened)->get();
-        SendWith(server, answer, std::span(&descriptor, 1));
-        return;
-      }
-      answer.error = ErrnoOf(opened->status());
-      answer.text = std::string(MessageOf(opened->status()));
-      Send(server, answer);
-    };
-  });
-  if (taken) return;
-  AnswerMessage answer;
-  answer.request = message.request;
-  answer.error = EAGAIN;
-  answer.text = "too many files are being opened";
-  Send(server, answer);
-}
-
-void HolderLoop::AnswerGroups(ServerNumber server, const GroupsMessage& message) {
-  std::optional<std::vector<uint32_t>> groups = GroupsOfProcess(message.process);
-  AnswerMessage answer;
-  answer.request = message.request;
-  answer.has_groups = groups.has_value();
-  if (groups.has_value()) answer.groups = *std::move(groups);
-  Send(server, answer);
 }
 
 void HolderLoop::CollectServers() {

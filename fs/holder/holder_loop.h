@@ -19,7 +19,6 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "base/clock.h"
-#include "fs/holder/allowed_files.h"
 #include "fs/holder/control_listener.h"
 #include "fs/holder/holder.h"
 #include "fs/holder/holder_launch.h"
@@ -27,7 +26,7 @@
 #include "fs/holder/poll_loop.h"
 #include "fs/holder/server_link.h"
 #include "fs/holder/server_process.h"
-#include "fs/holder/worker_thread.h"
+#include "fs/holder/server_requests.h"
 
 namespace secretfs::fs {
 
@@ -66,9 +65,6 @@ class HolderLoop final : public HolderWorld {
   void ReadServer(ServerNumber server);
   void GiveServerUp(ServerNumber server, std::string_view why);
   void OnMessage(ServerNumber server, const MessageToHolder& message);
-  void AskHands(ServerNumber server, const HandsMessage& message);
-  void OpenForServer(ServerNumber server, const OpenMessage& message);
-  void AnswerGroups(ServerNumber server, const GroupsMessage& message);
   void OnCommand(const ControlAsk& question, const ControlListener::Answer& answer);
   void OnSignals();
   void CollectServers();
@@ -87,8 +83,7 @@ class HolderLoop final : public HolderWorld {
   MonotonicTime refresh_kept_at_;
 
   PollLoop poll_;
-  std::unique_ptr<WorkerThread> hands_, files_;
-  std::unique_ptr<AllowedFiles> allowed_files_;
+  std::unique_ptr<ServerRequests> requests_;
   std::unique_ptr<ServerStarter> starter_;
   std::map<ServerNumber, ServerLink> servers_;  // alive, or not collected yet
   std::unique_ptr<Holder> holder_;

@@ -163,8 +163,7 @@ absl::StatusOr<std::string> ReadText(const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<Manifest> ParseManifests(
-    const std::vector<std::pair<std::string, std::string>>& named_texts) {
+absl::StatusOr<Manifest> ParseManifests(const NamedTexts& named_texts) {
   Draft draft;
   std::vector<std::unique_ptr<const Source>> sources;
   std::vector<Document> documents;
@@ -198,8 +197,8 @@ absl::StatusOr<Manifest> ParseManifests(
   return manifest;
 }
 
-absl::StatusOr<Manifest> ReadManifests(const std::vector<std::string>& paths) {
-  std::vector<std::pair<std::string, std::string>> named_texts;
+absl::StatusOr<NamedTexts> ReadManifestTexts(const std::vector<std::string>& paths) {
+  NamedTexts named_texts;
   std::string unreadable;
   for (const std::string& path : paths) {
     absl::StatusOr<std::string> text = ReadText(path);
@@ -209,10 +208,16 @@ absl::StatusOr<Manifest> ReadManifests(const std::vector<std::string>& paths) {
       unreadable += Format("{}{}", unreadable.empty() ? "" : "\n", MessageOf(text.status()));
     }
   }
-  absl::StatusOr<Manifest> manifest =
-      unreadable.empty() ? ParseManifests(named_texts) : absl::InvalidArgumentError(unreadable);
+  if (!unreadable.empty()) return absl::InvalidArgumentError(unreadable);
+  return named_texts;
+}
+
+absl::StatusOr<Manifest> ReadManifests(const std::vector<std::string>& paths) {
+  absl::StatusOr<NamedTexts> named_texts = ReadManifestTexts(paths);
+  if (!named_texts.ok()) return named_texts.status();
+  absl::StatusOr<Manifest> manifest = ParseManifests(*named_texts);
   // A Secret given along is a credential.
-  for (auto& [name, text] : named_texts) Wipe(text.data(), text.size());
+  for (auto& [name, text] : *named_texts) Wipe(text.data(), text.size());
   return manifest;
 }
 

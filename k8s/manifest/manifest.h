@@ -62,8 +62,12 @@ struct Manifest {
 // refer to each other (an ExternalSecret to a SecretStore in another file).
 absl::StatusOr<Manifest> ReadManifests(const std::vector<std::string>& paths);
 
+// The texts of the files, by path, for ParseManifests; they may hold credentials. InvalidArgument
+// naming every file that cannot be read.
+using NamedTexts = std::vector<std::pair<std::string, std::string>>;
+absl::StatusOr<NamedTexts> ReadManifestTexts(const std::vector<std::string>& paths);
+
 // The same for text that is already in memory (`name` stands for the file in errors).
-absl::StatusOr<Manifest> ParseManifests(
-    const std::vector<std::pair<std::string, std::string>>& named_texts);
+absl::StatusOr<Manifest> ParseManifests(const NamedTexts& named_texts);
 
 }  // namespace secretfs::k8s

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/file_access.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
@@ -74,7 +75,7 @@ absl::StatusOr<SecretBytes> Credential::ReadExact() {
 bool Credential::Changed() const {
   if (source_.file.empty() || !read_state_.has_value()) return false;
   struct stat status;
-  if (::stat(source_.file.c_str(), &status) != 0) return false;
+  if (StatFile(source_.file, status) != 0) return false;
   return !Same(*read_state_, StateOf(status));
 }
 
@@ -90,7 +91,7 @@ bool Credential::Same(const FileState& a, const FileState& b) {
 
 absl::StatusOr<SecretBytes> Credential::ReadFile() {
   // Non-blocking, so that a FIFO in the file's place cannot stop the I/O thread.
-  const UniqueFd fd(::open(source_.file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const UniqueFd fd = OpenFile(source_.file, O_NONBLOCK);
   struct stat status;
   if (!fd.valid() || ::fstat(fd.get(), &status) != 0) {
     return absl::FailedPreconditionError(

@@ -147,12 +147,17 @@ class AzureProvider final : public Provider {
   const bool external_secrets_formats_;
 };
 
-// https://HOST[:PORT] of a URL whose path is empty.
+bool IsLoopback(std::string_view host) {
+  return host.starts_with("127.") || host == "localhost" || host == "[::1]";
+}
+
+// https://HOST[:PORT] of a URL whose path is empty; http for this machine only, where something
+// else may speak TLS on.
 absl::StatusOr<std::string> NormalAddress(std::string url, std::string_view field) {
   while (url.ends_with('/')) url.pop_back();
   const absl::StatusOr<Origin> origin = OriginOf(url);
   const size_t authority = url.find("://") + 3;
-  if (!origin.ok() || origin->scheme != "https" ||
+  if (!origin.ok() || !(origin->scheme == "https" || IsLoopback(origin->host)) ||
       url.find_first_of("/?#@\\ ", authority) != std::string::npos) {
     return absl::InvalidArgumentError(
         Format("the {} '{}' must be https:// and a host, perhaps a port", field, url));

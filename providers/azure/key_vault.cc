@@ -109,7 +109,9 @@ asio::awaitable<absl::StatusOr<SecretBytes>> KeyVault::GetUrl(std::string url, s
   }
   absl::StatusOr<HttpResponse> response = co_await Send(url, token, deadline);
   if (!response.ok()) co_return response.status();
-  if (response->status == 401) {
+  if (response->status != 401) {
+    session_->Accepted(token);
+  } else {
     const std::string context = Format("Key Vault at {}, {}", host_, doing);
     const absl::Status learned = session_->Learn(ChallengeOf(*response));
     if (!learned.ok()) co_return WithContext(learned, context);
@@ -118,8 +120,9 @@ asio::awaitable<absl::StatusOr<SecretBytes>> KeyVault::GetUrl(std::string url, s
     absl::StatusOr<TokenBytes> newer = co_await session_->Token(deadline);
     if (!newer.ok()) co_return WithContext(newer.status(), context);
     TokenBytes second = *std::move(newer);
-    response = co_await Send(url, std::move(second), deadline);
+    response = co_await Send(url, second, deadline);
     if (!response.ok()) co_return response.status();
+    if (response->status != 401) session_->Accepted(second);
   }
   const absl::Status status = StatusOf(*response, doing);
   if (!status.ok()) co_return status;

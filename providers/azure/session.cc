@@ -23,7 +23,8 @@ constexpr Duration kReserve = seconds(30);
 // Without a word of the service: so long before its end a token is replaced.
 constexpr Duration kEarly = minutes(5);
 constexpr Duration kRefreshRetry = seconds(30);
-// A token that is refused so soon after it was made will not be better the next time.
+// A token that was refused so soon after it was made, and never accepted, will not be better the
+// next time.
 constexpr Duration kReloginAfterRefusal = seconds(10);
 
 }  // namespace
@@ -115,6 +116,11 @@ void Session::Install(AccessToken token) {
   // Metadata services hand out the same token until it is old.
   if (current_ != nullptr && current_->ConstantTimeEquals(token.token)) return;
   current_ = std::make_shared<const SecretBytes>(std::move(token.token));
+  accepted_ = false;
+}
+
+void Session::Accepted(const TokenBytes& used) {
+  if (used != nullptr && used == current_) accepted_ = true;
 }
 
 absl::Status Session::Learn(std::string header) {
@@ -150,7 +156,7 @@ asio::awaitable<absl::Status> Session::Replace(TokenBytes used, MonotonicTime de
   const absl::Status refused = absl::UnauthenticatedError(
       Format("the vault does not accept the token of {}{}", source_->Description(), hint));
   const Duration age = transport_->clock().Now() - obtained_at_;
-  if (current_ != nullptr && age < kReloginAfterRefusal) co_return refused;
+  if (current_ != nullptr && !accepted_ && age < kReloginAfterRefusal) co_return refused;
   current_.reset();
   const absl::Status status = co_await LogInOnce(deadline);
   if (!status.ok()) co_return status;

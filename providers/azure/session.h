@@ -47,6 +47,9 @@ class Session : public std::enable_shared_from_this<Session> {
   // REQUIRES: KnowsAudience().
   asio::awaitable<absl::StatusOr<TokenBytes>> Token(MonotonicTime deadline);
 
+  // The vault answered a call with `used` otherwise than 401.
+  void Accepted(const TokenBytes& used);
+
   // Takes over what the vault says in the WWW-Authenticate header of a 401. Unauthenticated when
   // it cannot be followed.
   absl::Status Learn(std::string header);
@@ -71,6 +74,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Audience audience_;
   std::string challenged_tenant_;  // for messages
   TokenBytes current_;
+  bool accepted_ = false;  // current_, at least once
   MonotonicTime obtained_at_;
   MonotonicTime ends_at_;
   MonotonicTime refresh_at_;  // from then on the next call starts a refresh

@@ -101,7 +101,11 @@ class ExternalAccountSource final : public TokenSource {
     }
     request.deadline = deadline;
     request.body_limit = kSubjectTokenLimit;
-    absl::StatusOr<HttpResponse> response = co_await client_->Send(std::move(request));
+    // Without TLS it is a server of this machine or network, such as a cloud's metadata server.
+    const bool is_near = request.url.starts_with("http://");
+    asio::awaitable<absl::StatusOr<HttpResponse>> sending =
+        is_near ? client_->SendDirectly(std::move(request)) : client_->Send(std::move(request));
+    absl::StatusOr<HttpResponse> response = co_await std::move(sending);
     if (!response.ok()) co_return WithContext(response.status(), "asking for the subject token");
     const absl::Status status = HttpStatus(
         *response, Format("{}, asking for the subject token", Where()), client_->clock().WallNow());

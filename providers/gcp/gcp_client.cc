@@ -10,7 +10,12 @@
 namespace secretfs::providers::gcp {
 namespace {
 
-bool IsPlain(std::string_view url) { return url.starts_with("http://"); }
+// `http` is used before the first suspension only: HttpClient's coroutines outlive it by
+// themselves.
+asio::awaitable<absl::StatusOr<HttpResponse>> SendBy(HttpClient* http, HttpRequest request) {
+  if (http == nullptr) co_return absl::CancelledError("the store is closed");
+  co_return co_await http->Send(std::move(request));
+}
 
 }  // namespace
 
@@ -25,9 +30,11 @@ Client::Client(const TlsConfig& tls, asio::io_context& context, const Clock& clo
 }
 
 asio::awaitable<absl::StatusOr<HttpResponse>> Client::Send(HttpRequest request) {
-  if (http_ == nullptr) co_return absl::CancelledError("the store is closed");
-  HttpClient* const http = IsPlain(request.url) ? direct_.get() : http_.get();
-  co_return co_await http->Send(std::move(request));
+  return SendBy(http_.get(), std::move(request));
+}
+
+asio::awaitable<absl::StatusOr<HttpResponse>> Client::SendDirectly(HttpRequest request) {
+  return SendBy(direct_.get(), std::move(request));
 }
 
 void Client::Stop() {

@@ -24,8 +24,10 @@ class Client {
  public:
   Client(const TlsConfig& tls, asio::io_context& context, const Clock& clock);
 
-  // Any answer of the server; failures as HttpClient's. http URLs go without a proxy.
+  // Any answer of the server; failures as HttpClient's.
   asio::awaitable<absl::StatusOr<HttpResponse>> Send(HttpRequest request);
+  // The same without a proxy, for servers of this machine or network.
+  asio::awaitable<absl::StatusOr<HttpResponse>> SendDirectly(HttpRequest request);
 
   // Cancels the requests under way, and all later ones. Coroutines that wait for an answer hold
   // this object, so that only this, not dropping references, ends them early.

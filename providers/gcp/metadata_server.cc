@@ -64,7 +64,7 @@ asio::awaitable<absl::StatusOr<SecretBytes>> MetadataServer::Get(std::string pat
   request.headers.emplace_back("Metadata-Flavor", SecretBytes::CopyOf("Google"));
   request.deadline = deadline;
   request.body_limit = kAnswerLimit;
-  absl::StatusOr<HttpResponse> response = co_await client_->Send(std::move(request));
+  absl::StatusOr<HttpResponse> response = co_await client_->SendDirectly(std::move(request));
   if (!response.ok()) {
     if (absl::IsCancelled(response.status()) || host_given_ || IsGoogleMachine()) {
       co_return response.status();

@@ -14,6 +14,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/file_access.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
 
@@ -27,8 +28,8 @@ constexpr uint32_t kEvents = IN_MOVED_TO | IN_MOVED_FROM | IN_CLOSE_WRITE | IN_D
 
 absl::StatusOr<FolderWatch> FolderWatch::Make(asio::io_context& context, const std::string& folder,
                                               std::string name) {
-  UniqueFd fd(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-  if (!fd.valid() || inotify_add_watch(fd.get(), folder.c_str(), kEvents) < 0) {
+  UniqueFd fd = WatchFolder(folder, kEvents);
+  if (!fd.valid()) {
     const int error = errno;
     const std::string_view hint =
         error == EMFILE || error == ENOSPC

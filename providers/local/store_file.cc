@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "absl/status/status.h"
+#include "base/file_access.h"
 #include "base/status.h"
 #include "base/text.h"
 
@@ -112,7 +113,7 @@ absl::Status SystemError(std::string_view doing, const std::string& path, int er
 
 absl::StatusOr<FileIdentity> IdentityOf(const std::string& path) {
   struct stat status{};
-  if (stat(path.c_str(), &status) != 0) return SystemError("look at", path, errno);
+  if (StatFile(path, status) != 0) return SystemError("look at", path, errno);
   return IdentityFrom(status);
 }
 
@@ -222,7 +223,7 @@ absl::StatusOr<size_t> ReadAt(int fd, std::span<std::byte> bytes, uint64_t offse
 }
 
 absl::StatusOr<SecretBytes> ReadSecretFile(const std::string& path, size_t limit, Privacy privacy) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  const UniqueFd fd = OpenFile(path, O_NOCTTY);
   if (!fd.valid()) return SystemError("read", path, errno);
   struct stat status{};
   if (fstat(fd.get(), &status) != 0) return SystemError("look at", path, errno);

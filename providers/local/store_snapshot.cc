@@ -7,6 +7,7 @@
 #include <charconv>
 #include <utility>
 
+#include "base/file_access.h"
 #include "base/status.h"
 #include "base/text.h"
 
@@ -14,7 +15,7 @@ namespace secretfs::providers::local {
 namespace {
 
 absl::StatusOr<UniqueFd> OpenStoreFile(const std::string& path) {
-  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  UniqueFd fd = OpenFile(path, O_NONBLOCK);
   if (!fd.valid() && (errno == ENOENT || errno == ENOTDIR)) {
     return absl::FailedPreconditionError(Format(
         "there is no store at {}: make one with  secretfs store init --store {}", path, path));

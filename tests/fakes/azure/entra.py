@@ -66,6 +66,12 @@ class Directory:
         }
         return token, life
 
+    def revoke(self, client_id=None):
+        """All tokens, or those of one application."""
+        self.tokens = {
+            token: what for token, what in self.tokens.items() if client_id not in (None, what["client_id"])
+        }
+
     def _check_certificate(self, application, assertion, audience):
         try:
             header = jwt.get_unverified_header(assertion)

@@ -5,6 +5,8 @@ One port serves all of it:
                        Entra by HOST, so that clients use Azure's real names and check them
   /metadata/…          the instance metadata service (IMDS), plain http
   /msi/token           App Service's identity endpoint, plain http
+  /secrets/…, /TENANT/oauth2/…   team.vault.azure.net and Entra, plain http, for tests that put a
+                       proxy of their own in front
   /control/…           what only tests do: register applications, set faults, turn the clock
 
 Clients are told https_proxy=http://127.0.0.1:PORT. The first line of output is a JSON object with
@@ -43,8 +45,10 @@ VAULT_DOMAINS = sorted(set(AUTHORITY_HOSTS.values())) + ["vaults.private.test"]
 class Request:
     """One request, as the services see it."""
 
-    def __init__(self, method, host, target, headers, body):
+    def __init__(self, method, host, target, headers, body, base=None):
         self.method = method
+        # Where the client reached the service: what its links begin with.
+        self.base = base or f"https://{host}:443"
         self.host = host
         parts = urllib.parse.urlsplit(target)
         self.path = urllib.parse.unquote(parts.path)
@@ -116,7 +120,7 @@ class Cloud:
             self.clock_offset += body.get("advance", 0)
             self.identities.header = body.get("identity_header", self.identities.header)
         elif what == "revoke":
-            self.directory.tokens.clear()
+            self.directory.revoke(body.get("client_id"))
         elif what == "vaults":
             self.vault(body["host"]).configure(body)
         elif what == "faults":
@@ -161,7 +165,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not target.startswith("/"):  # through a plain http proxy: these servers are never asked so
             self.reply(Answer(502, {"error": "not through a proxy"}), None)
             return
-        request = Request(self.command, self.tunnel or "", target, self.headers, body)
+        request = Request(self.command, self.tunnel or self.direct_host(target), target, self.headers, body,
+                          None if self.tunnel else "http://" + self.headers.get("Host", ""))
         fault = None
         with self.cloud.lock:
             if self.tunnel is None and request.path.startswith("/control/"):
@@ -174,11 +179,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.record(request, answer)
         self.reply(answer, fault)
 
+    @staticmethod
+    def direct_host(target):
+        """Which service a request without a tunnel is for; "" for those that are reached so."""
+        if target.startswith(("/metadata/", "/msi/", "/control/")):
+            return ""
+        return "login.microsoftonline.com" if "/oauth2/" in target else "team.vault.azure.net"
+
     do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = handle_any
 
     def serve(self, request):
         try:
-            if self.tunnel is not None:
+            if self.tunnel is not None or request.host:
                 return self.cloud.answer(request)
             return self.cloud.identities.answer(request, Answer)
         except Exception:  # a bug of the fake must show in the test

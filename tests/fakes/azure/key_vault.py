@@ -89,10 +89,11 @@ class Vault:
         self.authority = "https://login.windows.net"
         self.page_size = 25
         self.firewall = False
+        self.denied = []  # names of secrets that nobody may read
         self.collections = {"secrets": {}, "certificates": {}, "keys": {}}
 
     def configure(self, body):
-        for name in ("resource", "tenant", "authority", "page_size", "firewall"):
+        for name in ("resource", "tenant", "authority", "page_size", "firewall", "denied"):
             setattr(self, name, body.get(name, getattr(self, name)))
 
     # --- what comes in
@@ -157,6 +158,8 @@ class Vault:
             return 200, self.list_versions(request, collection, name)
         if method == "GET" and len(rest) <= 2:
             self.authorize(token, collection, "get")
+            if name in self.denied:
+                raise Failure(403, "Forbidden", "Caller is not authorized.", "ForbiddenByRbac")
             return 200, self.show(collection, name, rest[1] if len(rest) == 2 else "")
         if method == "PATCH" and len(rest) == 2:
             self.authorize(token, collection, "set")
@@ -387,7 +390,7 @@ class Vault:
             skip = base64.urlsafe_b64encode(rest[size - 1][0].encode()).decode()
             version = request.query["api-version"]
             body["nextLink"] = (
-                f"https://{self.host}:443/{path}?api-version={version}&$skiptoken={skip}&maxresults={wanted}"
+                f"{request.base}/{path}?api-version={version}&$skiptoken={skip}&maxresults={wanted}"
             )
         return body
 

@@ -61,8 +61,8 @@ class ChannelMountTest : public ::testing::Test {
     mount_ = publisher_.NewMount();
     mount_->Attach({.channel = channel_,
                     .operations = operations_.get(),
-                    .directory = directory_.path(),
-                    .device_number = device_number_});
+                    .hands = MakeLocalHands(directory_.path(), device_number_),
+                    .directory = directory_.path()});
   }
 
   absl::Status Stop() {

@@ -52,6 +52,8 @@ class HolderTest : public ::testing::Test {
   HolderStatus Status() const;
   testing::ChildProcess& holder() { return *holder_; }
 
+  bool needs_root_ = true;
+
  private:
   std::string folder_;
   std::vector<std::unique_ptr<MountDirectory>> mounts_;

@@ -10,7 +10,9 @@
 #include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/notification.h"
 #include "base/io_thread.h"
+#include "base/kept_values.h"
 #include "base/text.h"
+#include "fs/mount_state.h"
 #include "fs/names.h"
 #include "fs/operations.h"
 #include "tests/fakes/fake_provider.h"
@@ -141,6 +143,12 @@ class ConcurrencyTest : public ::testing::Test {
     return result;
   }
 
+  // That outlives a server: every change is written there too.
+  MountMemory NewMemory() {
+    state_ = *MountState::Create();
+    values_ = *KeptValues::Create(1 << 20);
+    return {.state = state_.get(), .values = values_.get(), .values_prefix = "f/1/"};
+  }
   std::string Read(Operations& operations, InodeNumber inode) {
     std::string result;
     operations.Read(RequestId(++ids_), inode, [&](Outcome<Content> outcome) {
@@ -156,12 +164,15 @@ class ConcurrencyTest : public ::testing::Test {
   std::unique_ptr<cache::Cache> cache_;
   cache::StoreId store_;
   std::atomic<uint64_t> ids_{0};
+  std::unique_ptr<MountState> state_;
+  std::unique_ptr<KeptValues> values_;
 };
 
 TEST_F(ConcurrencyTest, ReadersOfAGenerationNeverSeeTwoSets) {
   Set(0);
   PublisherThread publisher;
-  auto operations = Operations::Make(SetOf(Layout::kAtomic), *cache_, clock_, publisher);
+  auto operations =
+      Operations::Make(SetOf(Layout::kAtomic), *cache_, clock_, publisher, nullptr, NewMemory());
   publisher.Serve(operations.get());
   std::atomic<bool> stop{false};
   std::atomic<int> sets_read{0};
@@ -220,7 +231,8 @@ TEST_F(ConcurrencyTest, EveryRequestIsAnsweredOnceHoweverItEnds) {
     PublisherThread publisher;
     MountSpec spec = SetOf(Layout::kFlat);
     spec.browse.push_back({.path = "tree", .store = store_, .prefix = "", .policy = {}});
-    auto operations = Operations::Make(std::move(spec), *cache_, clock_, publisher);
+    auto operations = Operations::Make(std::move(spec), *cache_, clock_, publisher, nullptr,
+                                       round % 3 == 0 ? MountMemory() : NewMemory());
     publisher.Serve(operations.get());
     const InodeNumber tree = Lookup(*operations, kRootInode, "tree").value.attributes.inode;
     if (round % 2 == 1) provider_->Hold();

@@ -59,6 +59,7 @@ TEST(MountStateFormatTest, EveryRecordIsReadAsItWasWritten) {
                               .next_plan = 7,
                               .flat_updates = 6,
                               .atomic = true,
+                              .last_view = 5,
                               .newest = 5,
                               .current = 4,
                               .data_link = InodeNumber(3),

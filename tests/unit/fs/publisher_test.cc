@@ -45,8 +45,8 @@ class PublisherTest : public ::testing::Test {
   PublishTarget Target() {
     return {.channel = channel_,
             .operations = &operations_,
-            .directory = "/nowhere/at/all",
-            .device_number = 12345};
+            .hands = MakeLocalHands("/nowhere/at/all", 12345),
+            .directory = "/nowhere/at/all"};
   }
 
   PublishPlan Counted(PublishPlan plan) {

@@ -196,6 +196,87 @@ TEST_P(RandomSurvivalTest, WhatTheKernelWasToldStaysTrue) {
   EXPECT_LE(values_->size(), kernel_.size() + 4 * kKeys);
 }
 
+// ---- memory that ran full, or worse
+
+// What was found is served, whatever parts of it are missing; only what is missing is stale.
+TEST_P(RandomSurvivalTest, AnyPartOfTheTreeMayBeMissing) {
+  for (int round = 0; round < 60; ++round) {
+    SCOPED_TRACE(round);
+    StartOver();
+    removed_.clear();
+    for (int key = 0; key < kKeys; ++key) SetKey(key, ++last_number_);
+    MountKept(Spec());
+    for (int i = 0; i < 40; ++i) RandomStep();
+    const Left left = Snapshot();
+    {
+      auto records = *SharedRecords::Attach(left.state.get());
+      std::vector<RecordId> lost;
+      records.ForEach([&](RecordId record, uint32_t type, saved::Payload payload) {
+        if (type == static_cast<uint32_t>(saved::RecordType::kFormat)) return;
+        if (type == static_cast<uint32_t>(saved::RecordType::kTree)) return;
+        if (type == static_cast<uint32_t>(saved::RecordType::kInode) &&
+            saved::DecodeInode(payload)->number == kRootInode) {
+          return;
+        }
+        if (Pick(3) == 0) lost.push_back(record);
+      });
+      for (const RecordId record : lost) records.Erase(record);
+      records.Commit();
+    }
+    operations_.reset();
+    sink_.plans.clear();
+    MakeCache();
+    state_ = *MountState::Attach(left.state.get());
+    values_ = *KeptValues::Attach(left.values.get());
+    Serve(spec_);
+    operations_->Resume();
+    Poll();
+    // A kernel that knows nothing: one that does gets ESTALE and asks again.
+    kernel_.clear();
+    dentries_.clear();
+    seen_.clear();
+    for (int key = 0; key < kKeys; ++key) {
+      SetKey(key, ++last_number_);
+      RefreshKey(Key(key));
+    }
+    operations_->Refresh("", [](const absl::Status&) {});
+    Poll();
+    PublishAll();
+    for (int key = 0; key < kKeys; ++key) {
+      for (const char field : {'a', 'b'}) {
+        EXPECT_EQ(ReadPath(PathOf(key, field)), Format("{}.{}", key, numbers_[key]));
+      }
+    }
+    ExpectWhatWasSeen();
+    if (HasFailure()) return;
+  }
+}
+
+TEST_P(RandomSurvivalTest, AMountWhoseMemoryIsFullIsServedAllTheSame) {
+  for (const size_t records : {1, 3, 8, 20, 33}) {
+    SCOPED_TRACE(records);
+    StartOver();
+    removed_.clear();
+    for (int key = 0; key < kKeys; ++key) SetKey(key, ++last_number_);
+    auto memory = *SharedRecords::Create({.bytes = 1 << 14, .records = records, .secret = false});
+    state_ = *MountState::Attach(memory.memory());
+    values_ = *KeptValues::Create(1 << 12);
+    Serve(Spec());
+    for (int key = 0; key < kKeys; ++key) {
+      EXPECT_EQ(ReadPath(PathOf(key, 'a')), Format("{}.{}", key, numbers_[key]));
+      SetKey(key, ++last_number_);
+      RefreshKey(Key(key));
+      PublishAll();
+      EXPECT_EQ(ReadPath(PathOf(key, 'a')), Format("{}.{}", key, numbers_[key]));
+    }
+    ExpectWhatWasSeen();
+    // What the next server finds is readable, or refused with a message; never more.
+    const UniqueFd copy = CopyOfMemory(state_->memory());
+    const auto next = MountState::Attach(copy.get());
+    EXPECT_TRUE(next.ok() || absl::IsDataLoss(next.status())) << next.status();
+  }
+}
+
 // ---- SIGKILL
 
 // What the kernel and the store would know, in memory that the killed process shares.

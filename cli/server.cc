@@ -1,0 +1,348 @@
+#include "cli/server.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "base/file_access.h"
+#include "base/kept_values.h"
+#include "base/log.h"
+#include "base/sandbox.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/control/control_server.h"
+#include "cli/exit_codes.h"
+#include "cli/manifest_values.h"
+#include "cli/mount_plan.h"
+#include "cli/mount_request.h"
+#include "cli/process_setup.h"
+#include "cli/runtime.h"
+#include "fs/holder/holder_client.h"
+#include "fs/mount_service.h"
+#include "fs/request_journal.h"
+#include "providers/content_version.h"
+
+namespace secretfs::cli {
+namespace {
+
+constexpr absl::Duration kFirstRetry = absl::Seconds(1);
+constexpr absl::Duration kLongestRetry = absl::Minutes(1);
+// Giving back leases takes up to six seconds; whatever hangs longer must not stay for ever.
+constexpr unsigned kSecondsToFinish = 10;
+
+// Files that the server may not open itself.
+class HolderBroker final : public FileBroker {
+ public:
+  explicit HolderBroker(fs::HolderClient& holder) : holder_(holder) {}
+  absl::StatusOr<UniqueFd> OpenFile(const std::string& path) override {
+    return holder_.OpenFile(path);
+  }
+  absl::StatusOr<UniqueFd> WatchFolder(const std::string& path) override {
+    return holder_.WatchFolder(path);
+  }
+
+ private:
+  fs::HolderClient& holder_;
+};
+
+// What the main thread does next: the holder's events come on another thread, and most of them wait
+// for answers of the holder.
+class WorkQueue {
+ public:
+  void Post(std::function<void()> work) {
+    absl::MutexLock lock(&mutex_);
+    work_.push_back(std::move(work));
+    changed_.Signal();
+  }
+  std::function<void()> Wait() {
+    absl::MutexLock lock(&mutex_);
+    while (work_.empty()) changed_.Wait(&mutex_);
+    std::function<void()> next = std::move(work_.front());
+    work_.pop_front();
+    return next;
+  }
+
+ private:
+  absl::Mutex mutex_;
+  absl::CondVar changed_;
+  std::deque<std::function<void()>> work_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Members are destroyed in the opposite order of their making.
+class Server final : public fs::HolderClient::Events {
+ public:
+  explicit Server(std::unique_ptr<fs::HolderClient> holder)
+      : holder_(std::move(holder)), broker_(*holder_), setup_(holder_->TakeSetup()) {}
+  ~Server() override { SetFileBroker(nullptr); }
+
+  // Everything up to the point where mounts can be served.
+  absl::Status Start(const Environment& environment) {
+    SECRETFS_ASSIGN_OR_RETURN(const MountRequest request, ReadMountRequest(setup_.payload.get()));
+    SECRETFS_RETURN_IF_ERROR(
+        SetUpProcess({.level = request.log_level, .format = request.log_format}));
+    SECRETFS_RETURN_IF_ERROR(EnterWalls(request));
+    SECRETFS_ASSIGN_OR_RETURN(journal_, fs::RequestJournal::Attach(setup_.journal.get()));
+    AttachValues();
+    SetFileBroker(&broker_);
+    holder_->Start(*this);
+    SECRETFS_ASSIGN_OR_RETURN(const k8s::Manifest manifest, ManifestOf(request, environment));
+    runtime_ = std::make_unique<Runtime>(values_.get());
+    SECRETFS_ASSIGN_OR_RETURN(plan_, MountPlan::Make(manifest, *runtime_));
+    SECRETFS_ASSIGN_OR_RETURN(service_,
+                              fs::MountService::StartHeld(runtime_->cache(), runtime_->clock(),
+                                                          {.holder = holder_.get(),
+                                                           .journal = journal_.get(),
+                                                           .values = values_.get(),
+                                                           .generation = setup_.generation,
+                                                           .hands_thread = setup_.hands_thread,
+                                                           .holder_user = setup_.holder_user,
+                                                           .use_resend = setup_.use_resend}));
+    if (setup_.control.valid()) {
+      SECRETFS_ASSIGN_OR_RETURN(
+          control_,
+          ControlServer::Serve(runtime_->io(), std::move(setup_.control), setup_.holder_user,
+                               [this](const ControlRequest& wanted) { return Handle(wanted); }));
+    }
+    return absl::OkStatus();
+  }
+
+  int Serve() {
+    holder_->Prepared();
+    if (!plan_->missing().empty()) {
+      completing_ = std::thread([this, missing = plan_->missing()] { AskForMissing(missing); });
+    }
+    while (!exit_code_) queue_.Wait()();
+    return *exit_code_;
+  }
+
+  void Failed(int exit_code, const std::string& text) { holder_->Failed(exit_code, text); }
+
+  void Finish() {
+    alarm(kSecondsToFinish);  // its signal ends the process
+    if (control_ != nullptr) control_->FinishRequests();
+    service_.reset();
+    plan_.reset();
+    ending_.Notify();
+    if (runtime_ != nullptr) runtime_->Shutdown();
+    if (completing_.joinable()) completing_.join();
+    control_.reset();
+    runtime_.reset();
+  }
+
+ private:
+  // Values that cannot be kept are fetched again: no reason not to serve.
+  void AttachValues() {
+    if (!setup_.kept_values.valid()) return;
+    // During an upgrade the old server still writes: they are opened when it has stopped.
+    absl::StatusOr<std::unique_ptr<KeptValues>> values =
+        setup_.is_upgrade ? KeptValues::AttachLater(setup_.kept_values.get())
+                          : KeptValues::Attach(setup_.kept_values.get());
+    if (!values.ok()) {
+      Log().warn("values are fetched again, because those of the last server are lost: {}",
+                 MessageOf(values.status()));
+      return;
+    }
+    values_ = *std::move(values);
+    values_are_open_ = !setup_.is_upgrade;
+    if (values_are_open_) providers::UseKeptContentVersionKey(*values_);
+  }
+
+  void OpenValues() {
+    if (values_ == nullptr || std::exchange(values_are_open_, true)) return;
+    const absl::Status opened = values_->Open();
+    if (!opened.ok()) {
+      Log().warn("values are fetched again, because those of the last server are lost: {}",
+                 MessageOf(opened));
+      return;
+    }
+    providers::UseKeptContentVersionKey(*values_);
+  }
+
+  static absl::Status EnterWalls(const MountRequest& request) {
+    if (!request.use_sandbox) return absl::OkStatus();
+    SECRETFS_ASSIGN_OR_RETURN(const SandboxResult walls,
+                              EnterSandbox({.readable = request.readable}));
+    if (!walls.files_are_bounded) {
+      Log().debug("the kernel has no Landlock: which files the server may read is up to its user");
+    }
+    return absl::OkStatus();
+  }
+
+  // --- HolderClient::Events, on the client's thread ---
+
+  void OnMount(fs::GivenMount mount) override {
+    auto given = std::make_shared<fs::GivenMount>(std::move(mount));
+    ++mounts_to_take_;
+    queue_.Post([this, given] { TakeMount(std::move(*given)); });
+  }
+  void OnEndMount(fs::MountId mount) override {
+    queue_.Post([this, mount] { service_->EndServing(mount); });
+  }
+  void OnHandOver() override {
+    queue_.Post([this] { HandOver(); });
+  }
+  void OnExit() override {
+    queue_.Post([this] { exit_code_ = kExitOk; });
+  }
+  void OnHolderGone() override {
+    queue_.Post([this] {
+      Log().error(
+          "the holder of the mounts has ended; nobody can unmount them any more but "
+          "'secretfs umount'");
+      exit_code_ = kExitFailure;
+    });
+  }
+
+  // --- on the main thread ---
+
+  void TakeMount(fs::GivenMount given) {
+    OpenValues();
+    const fs::MountId id = given.id;
+    const std::string directory = given.directory;
+    const absl::Status status = service_->Take(std::move(given), plan_->spec(), nullptr);
+    mount_ = id;
+    if (!status.ok()) {
+      Log().error("serving {} failed: {}", directory, MessageOf(status));
+      holder_->Failed(kExitFailure, std::string(MessageOf(status)));
+      exit_code_ = kExitFailure;
+      return;
+    }
+    if (--mounts_to_take_ != 0) return;
+    holder_->Ready();
+    runtime_->cache().ForgetUnclaimed();
+  }
+
+  [[noreturn]] void HandOver() {
+    runtime_->HandOver();
+    service_->Freeze();
+    holder_->HandedOver();
+    // Nothing may be taken down any more: it belongs to the next server.
+    _exit(kExitOk);
+  }
+
+  // On a thread of its own, until the store gives the names or the mount ends.
+  void AskForMissing(const std::vector<Expansion>& missing) {
+    absl::Duration pause = kFirstRetry;
+    while (!ending_.WaitForNotificationWithTimeout(pause)) {
+      absl::StatusOr<ExpandedFiles> files = ExpandAndWait(*runtime_, missing);
+      if (files.ok()) {
+        queue_.Post([this, files = *std::move(files)] { MountAnew(files); });
+        return;
+      }
+      Log().debug("the names of dataFrom are still missing: {}", MessageOf(files.status()));
+      pause = std::min(2 * pause, kLongestRetry);
+    }
+  }
+
+  // The set of files of an atomic mount is fixed, so the complete one is a mount of its own.
+  void MountAnew(const ExpandedFiles& files) {
+    const absl::Status status = plan_->Complete(files);
+    if (!status.ok()) {
+      Log().error("mounting with the files of dataFrom failed: {}", MessageOf(status));
+      return;
+    }
+    Log().info("the files of dataFrom are there now");
+    if (mount_) holder_->MountAnew(*mount_);
+  }
+
+  // --- on the threads of the control server ---
+
+  ControlResponse Handle(const ControlRequest& request) {
+    ControlResponse response;
+    const std::vector<std::string> directories = service_->Directories();
+    if (directories.empty()) {
+      response.status = absl::UnavailableError("the mount has ended, or is not served yet");
+      return response;
+    }
+    const std::string& directory = directories.front();
+    switch (request.kind) {
+      case ControlRequest::Kind::kStatus: {
+        absl::StatusOr<fs::MountStatus> status = service_->Status(directory);
+        response.status = status.status();
+        if (status.ok()) response.report = ReportOf(*std::move(status));
+        break;
+      }
+      case ControlRequest::Kind::kRefresh:
+        response.status = Refresh(directory, request.path);
+        break;
+      case ControlRequest::Kind::kUnmount:
+        response.status = service_->Unmount(directory);
+        break;
+    }
+    return response;
+  }
+
+  MountReport ReportOf(fs::MountStatus status) const {
+    return {.status = std::move(status),
+            .pid = getppid(),
+            .version = SECRETFS_VERSION,
+            .server_pid = getpid(),
+            .server_generation = setup_.generation,
+            .server_restarts = setup_.restarts};
+  }
+
+  absl::Status Refresh(const std::string& directory, const std::string& path) {
+    absl::Status status;
+    if (plan_->expansions() != nullptr) status = plan_->expansions()->Refresh();
+    status.Update(service_->Refresh(directory, path));
+    return status;
+  }
+
+  WorkQueue queue_;
+  std::unique_ptr<fs::HolderClient> holder_;
+  HolderBroker broker_;
+  fs::ServerSetup setup_;
+  std::unique_ptr<fs::RequestJournal> journal_;
+  std::unique_ptr<KeptValues> values_;
+  bool values_are_open_ = false;
+  std::unique_ptr<Runtime> runtime_;
+  std::optional<MountPlan> plan_;
+  std::unique_ptr<fs::MountService> service_;
+  std::unique_ptr<ControlServer> control_;
+  std::thread completing_;
+  absl::Notification ending_;
+  std::atomic<int> mounts_to_take_ = 0;
+  // Of the main thread:
+  std::optional<fs::MountId> mount_;
+  std::optional<int> exit_code_;
+};
+
+// The terminal's signals are for the holder, which is in the same process group.
+void LeaveSignalsToTheHolder() {
+  for (const int number : {SIGINT, SIGHUP, SIGQUIT}) signal(number, SIG_IGN);
+}
+
+}  // namespace
+
+int RunServer(int socket, const Environment& environment) {
+  LeaveSignalsToTheHolder();
+  absl::StatusOr<std::unique_ptr<fs::HolderClient>> holder =
+      fs::HolderClient::Connect(UniqueFd(socket));
+  if (!holder.ok()) return Fail(holder.status());
+  Server server(*std::move(holder));
+  const absl::Status started = server.Start(environment);
+  int code = kExitFailure;
+  if (started.ok()) {
+    code = server.Serve();
+  } else {
+    code = Fail(started);
+    server.Failed(code, std::string(MessageOf(started)));
+  }
+  server.Finish();
+  return code;
+}
+
+}  // namespace secretfs::cli
