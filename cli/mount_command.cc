@@ -132,6 +132,7 @@ std::string AbsoluteUrl(const StoreUrl& url, const std::string& text) {
 absl::StatusOr<MountRequest> RequestOf(const MountFlags& flags, const ParsedFlags& parsed) {
   MountRequest request;
   request.overrides = parsed.overrides;
+  request.source = flags.manifests.empty() ? flags.targets.front() : flags.manifests.front();
   request.owner = geteuid();
   request.group = getegid();
   request.log_level = flags.log.level;
@@ -164,6 +165,8 @@ absl::StatusOr<LaunchOptions> Prepare(const MountFlags& flags, const ParsedFlags
   options.request.readable = options.openable;
   SECRETFS_ASSIGN_OR_RETURN(options.mount.directory,
                             fs::PrepareMountPoint(AbsolutePath(flags.targets.back())));
+  // A normal user's is opened by fusermount3.
+  if (geteuid() == 0) SECRETFS_RETURN_IF_ERROR(fs::CheckFuseDevice());
   options.mount.allow_other = flags.allow_other;
   options.mount.auto_unmount = flags.auto_unmount;
   options.is_daemon = flags.daemon;

@@ -64,6 +64,7 @@ absl::StatusOr<UniqueFd> WriteMountRequest(const MountRequest& request) {
   const json object = {{"storeUrl", request.store_url},
                        {"manifests", std::move(manifests)},
                        {"overrides", ToJson(request.overrides)},
+                       {"source", request.source},
                        {"owner", request.owner},
                        {"group", request.group},
                        {"logLevel", request.log_level},
@@ -98,6 +99,7 @@ absl::StatusOr<MountRequest> ReadMountRequest(int memory) {
       request.manifests.emplace_back(manifest.at("name").get<std::string>(),
                                      manifest.at("text").get<std::string>());
     }
+    request.source = object.at("source").get<std::string>();
     request.overrides = OverridesFrom(object.at("overrides"));
     request.owner = object.at("owner").get<uid_t>();
     request.group = object.at("group").get<gid_t>();

@@ -21,6 +21,7 @@ struct MountRequest {
   std::string store_url;
   k8s::NamedTexts manifests;  // by absolute path
 
+  std::string source;  // the URL or the first manifest, for the log
   MountOverrides overrides;
   // Whose files they are unless somebody says otherwise.
   uid_t owner = 0;

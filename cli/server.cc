@@ -98,6 +98,7 @@ class Server final : public fs::HolderClient::Events {
     AttachValues();
     SetFileBroker(&broker_);
     holder_->Start(*this);
+    source_ = request.source;
     SECRETFS_ASSIGN_OR_RETURN(const k8s::Manifest manifest, ManifestOf(request, environment));
     runtime_ = std::make_unique<Runtime>(values_.get());
     SECRETFS_ASSIGN_OR_RETURN(plan_, MountPlan::Make(manifest, *runtime_));
@@ -220,6 +221,7 @@ class Server final : public fs::HolderClient::Events {
       exit_code_ = kExitFailure;
       return;
     }
+    Log().info("server {} serves {} on {}", setup_.generation, source_, directory);
     if (--mounts_to_take_ != 0) return;
     holder_->Ready();
     runtime_->cache().ForgetUnclaimed();
@@ -305,6 +307,7 @@ class Server final : public fs::HolderClient::Events {
   std::unique_ptr<fs::HolderClient> holder_;
   HolderBroker broker_;
   fs::ServerSetup setup_;
+  std::string source_;
   std::unique_ptr<fs::RequestJournal> journal_;
   std::unique_ptr<KeptValues> values_;
   bool values_are_open_ = false;

@@ -166,6 +166,8 @@ absl::StatusOr<std::string> PrepareMountPoint(const std::string& directory) {
   return canonical;
 }
 
+absl::Status CheckFuseDevice() { return OpenDevice().status(); }
+
 absl::StatusOr<MountedFuse> MountFuse(const MountOptions& options) {
   SECRETFS_ASSIGN_OR_RETURN(std::string directory, PrepareMountPoint(options.directory));
   auto mounted = IsRoot() && !options.auto_unmount ? MountAsRoot(options, std::move(directory))

@@ -31,6 +31,9 @@ struct MountedFuse {
 // dead secretfs mount on it (its process was killed) is taken away first.
 absl::StatusOr<std::string> PrepareMountPoint(const std::string& directory);
 
+// Whether this process can open /dev/fuse: OK, or what to do.
+absl::Status CheckFuseDevice();
+
 // Mounts on `options.directory`: by mount(2) as root, through fusermount3 otherwise (and for
 // auto_unmount). Errors: as PrepareMountPoint; PermissionDenied, Unavailable (no /dev/fuse, no
 // fusermount3).

@@ -28,7 +28,7 @@ TEST_F(MountCommandTest, ServesInTheForegroundUntilSigterm) {
   daemon.Signal(SIGTERM);
   EXPECT_EQ(daemon.Wait(kPatience), 0);
   EXPECT_FALSE(IsMounted());
-  EXPECT_THAT(daemon.errors(), AllOf(HasSubstr("mounted local:"), HasSubstr("unmounted")));
+  EXPECT_THAT(daemon.errors(), AllOf(HasSubstr("serves local:"), HasSubstr("unmounted")));
 }
 
 TEST_F(MountCommandTest, SigintEndsItTheSameWay) {
