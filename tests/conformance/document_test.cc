@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "tests/conformance/aws_store.h"
+#include "tests/conformance/azure_store.h"
 #include "tests/conformance/cases.h"
 #include "tests/conformance/kubernetes_store.h"
 #include "tests/conformance/local_store.h"
@@ -26,7 +27,10 @@ constexpr std::string_view kBegin =
     "<!-- tests/conformance/document_test.cc checks what follows -->\n";
 constexpr std::string_view kEnd = "<!-- end of what is checked -->\n";
 
-std::vector<StoreKind> AllStoreKinds() { return {LocalStoreKind(), VaultStoreKind(), AwsSecretsManagerKind(), AwsParameterStoreKind(), KubernetesStoreKind()}; }
+std::vector<StoreKind> AllStoreKinds() {
+  return {LocalStoreKind(),        VaultStoreKind(), AwsSecretsManagerKind(),
+          AwsParameterStoreKind(), AzureStoreKind(), KubernetesStoreKind()};
+}
 
 std::string ErrnoName(int error) { return error == 0 ? "–" : strerrorname_np(error); }
 
