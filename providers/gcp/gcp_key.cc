@@ -100,8 +100,8 @@ absl::StatusOr<SecretName> ParseKey(const SecretRef& ref, const Home& home) {
           Format("the key '{}' names another version than '{}'", ref.key, version));
     }
     version = parts[2];
-    parts.resize(1);
-  } else if (parts.size() == 2 && parts[1].starts_with(parts[0])) {
+    if (!version.empty()) parts.resize(1);
+  } else if (parts.size() == 2 && !parts[0].empty() && parts[1].starts_with(parts[0])) {
     parts.erase(parts.begin());  // the prefix that it was listed under
   }
   if (parts.size() != 1 || !IsSecretId(parts[0])) {

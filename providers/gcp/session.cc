@@ -34,12 +34,13 @@ bool Session::Usable() const { return current_ != nullptr && client_->clock().No
 asio::awaitable<absl::StatusOr<TokenBytes>> Session::Token(MonotonicTime deadline) {
   if (closed_) co_return absl::CancelledError("the store is closed");
   if (Usable() && !source_->HasNewCredential()) {
+    TokenBytes token = current_;
     const MonotonicTime now = client_->clock().Now();
     if (now >= replace_at_ && !task_.running()) {
       replace_at_ = now + kTryAgain;
       asio::co_spawn(client_->context(), GetInBackground(shared_from_this()), asio::detached);
     }
-    co_return current_;
+    co_return token;
   }
   const absl::Status status = co_await GetOnce(deadline);
   if (status.ok()) co_return current_;

@@ -73,6 +73,7 @@ HttpTestServer::Response GcpCloud::Answer(const HttpTestServer::Request& request
     response = Plain(404, "<!DOCTYPE html>\n<title>Error 404 (Not Found)!!1</title>\n");
     response->headers = {{"Content-Type", "text/html; charset=UTF-8"}};
   }
+  if (request.header("connection") == "close") response->close = true;
   response->headers.emplace_back("Date", HttpDate(identity_->Now()));
   return *response;
 }

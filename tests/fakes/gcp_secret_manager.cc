@@ -1,7 +1,7 @@
 #include "tests/fakes/gcp_secret_manager.h"
 
 #include <algorithm>
-#include <iterator>
+#include <functional>
 #include <utility>
 
 #include "base/text.h"
@@ -49,24 +49,29 @@ std::vector<std::string> Split(const std::string& text) {
   return parts;
 }
 
-// The page of `names` that the request wants; `names` are in the order of the list.
+// The page that the request wants of a list whose entries' keys are `keys`, in the order that
+// `precedes` says. A token names the last entry of the page before, so that what is added meanwhile
+// moves nothing to another page.
 struct Page {
   size_t begin = 0, end = 0;
   std::string next;
 };
-std::optional<Page> PageOf(size_t count, const Target& target, size_t limit) {
+std::optional<Page> PageOf(
+    const std::vector<std::string>& keys,
+    const std::function<bool(const std::string&, const std::string&)>& precedes,
+    const Target& target, size_t limit) {
   Page page;
   size_t size = limit;
   const std::string wanted = target.value("pageSize");
   if (IsNumber(wanted) && wanted != "0") size = std::min<size_t>(size, std::stoul(wanted));
   const std::string token = target.value("pageToken");
   if (!token.empty()) {
-    const auto begin = FromBase64(token);
-    if (!begin || !IsNumber(*begin)) return std::nullopt;
-    page.begin = std::min<size_t>(std::stoul(*begin), count);
+    const auto last = FromBase64(token);
+    if (!last || !IsSecretId(*last)) return std::nullopt;
+    while (page.begin < keys.size() && !precedes(*last, keys[page.begin])) ++page.begin;
   }
-  page.end = std::min(page.begin + size, count);
-  if (page.end < count) page.next = Base64(std::to_string(page.end));
+  page.end = std::min(page.begin + size, keys.size());
+  if (page.end < keys.size()) page.next = Base64(keys[page.end - 1]);
   return page;
 }
 
@@ -305,16 +310,16 @@ Response GcpSecretManager::ListSecrets(const Request& request) {
   }
   const std::string part = filter.empty() ? "" : filter.substr(5);
   const Secrets& secrets = parents_[request.resource.parent];
-  std::vector<Secrets::const_iterator> found;
-  for (auto it = secrets.begin(); it != secrets.end(); ++it) {
-    if (it->first.find(part) != std::string::npos) found.push_back(it);
+  std::vector<std::string> found;
+  for (const auto& [name, secret] : secrets) {
+    if (name.find(part) != std::string::npos) found.push_back(name);
   }
-  const auto page = PageOf(found.size(), request.target, page_limit_);
+  const auto page = PageOf(found, std::less<>(), request.target, page_limit_);
   if (!page) return InvalidArgument("The page token is invalid.");
   json answer = {{"totalSize", found.size()}};
   for (size_t i = page->begin; i < page->end; ++i) {
-    const Resource resource{request.resource.parent, found[i]->first, "", false};
-    answer["secrets"].push_back(Describe(resource, found[i]->second));
+    const Resource resource{request.resource.parent, found[i], "", false};
+    answer["secrets"].push_back(Describe(resource, secrets.at(found[i])));
   }
   if (!page->next.empty()) answer["nextPageToken"] = page->next;
   return JsonAnswer(answer);
@@ -385,16 +390,22 @@ Response GcpSecretManager::ListVersions(const Request& request) {
   if (!filter.empty() && filter != "state:ENABLED") {
     return InvalidArgument("This fake knows the filter state:ENABLED only.");
   }
-  std::vector<size_t> found;  // the newest first
+  std::vector<std::string> found;  // the newest first
   for (size_t number = secret.versions.size(); number > 0; --number) {
-    if (filter.empty() || secret.versions[number - 1].state == "ENABLED") found.push_back(number);
+    if (filter.empty() || secret.versions[number - 1].state == "ENABLED") {
+      found.push_back(std::to_string(number));
+    }
   }
-  const auto page = PageOf(found.size(), request.target, page_limit_);
+  const auto is_newer = [](const std::string& a, const std::string& b) {
+    return std::stoul(a) > std::stoul(b);
+  };
+  const auto page = PageOf(found, is_newer, request.target, page_limit_);
   if (!page) return InvalidArgument("The page token is invalid.");
   json answer = {{"totalSize", found.size()}};
   for (size_t i = page->begin; i < page->end; ++i) {
-    answer["versions"].push_back(
-        Describe(request.resource, found[i], secret.versions[found[i] - 1], request.numeric_enums));
+    answer["versions"].push_back(Describe(request.resource, std::stoul(found[i]),
+                                          secret.versions[std::stoul(found[i]) - 1],
+                                          request.numeric_enums));
   }
   if (!page->next.empty()) answer["nextPageToken"] = page->next;
   return JsonAnswer(answer);
