@@ -72,6 +72,28 @@ TEST(StoreUrlTest, RefusesWhatNamesNoStore) {
   EXPECT_THAT(ErrorOfUrl(std::string_view("local:a\0b", 9)), HasSubstr("NUL"));
 }
 
+TEST(StoreUrlTest, NamesAKeyVault) {
+  EXPECT_EQ(*ParseStoreUrl("azure:team"), (StoreUrl{StoreScheme::kAzure, "team"}));
+  EXPECT_EQ(PrefixOf(*ParseStoreUrl("azure:team")), "");
+  EXPECT_EQ(PrefixOf(*ParseStoreUrl("azure:team.vault.azure.cn/cert/")), "cert");
+  EXPECT_EQ(PrefixOf(*ParseStoreUrl("vault:secret/app")), "secret/app");
+  EXPECT_THAT(ErrorOfUrl("azure:"), HasSubstr("azure:VAULT"));
+  EXPECT_THAT(ErrorOfUrl("azure:team/db"), HasSubstr("secretfs get azure:VAULT/NAME"));
+}
+
+TEST(SecretReferenceTest, NamesAnObjectOfAKeyVault) {
+  const auto secret = ParseSecretReference("azure:team/db#password?version=v1");
+  ASSERT_TRUE(secret.ok()) << secret.status();
+  EXPECT_EQ(secret->store, (StoreUrl{StoreScheme::kAzure, "team"}));
+  EXPECT_EQ(secret->ref, (providers::SecretRef{"db", "v1"}));
+  EXPECT_EQ(secret->property, "password");
+  const auto certificate = ParseSecretReference("azure:team/cert/www?format=der");
+  ASSERT_TRUE(certificate.ok()) << certificate.status();
+  EXPECT_EQ(certificate->ref.key, "cert/www?format=der");
+  EXPECT_THAT(ErrorOfReference("azure:team"), HasSubstr("names no secret"));
+  EXPECT_THAT(ErrorOfReference("azure:team/"), HasSubstr("names no secret"));
+}
+
 TEST(SecretReferenceTest, NamesAKeyOfALocalStore) {
   const auto reference = ParseSecretReference("local#db/password");
   ASSERT_TRUE(reference.ok());
