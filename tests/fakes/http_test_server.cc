@@ -114,7 +114,9 @@ HttpTestServer::HttpTestServer(Handler handler, std::optional<Tls> tls)
 HttpTestServer::~HttpTestServer() {
   context_.stop();
   thread_.join();
-  held_.clear();  // before the context, which ends the coroutines that share them
+  // Before the context, which ends the coroutines that share them.
+  held_.clear();
+  waits_to_send_.reset();
 }
 
 std::string HttpTestServer::Url(const std::string& target) const {
