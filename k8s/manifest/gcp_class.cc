@@ -6,6 +6,7 @@
 #include "k8s/manifest/embedded_yaml.h"
 #include "k8s/manifest/near_miss.h"
 #include "k8s/manifest/scalars.h"
+#include "k8s/manifest/value_selection.h"
 #include "providers/gcp/gcp_config.h"
 
 namespace secretfs::k8s {
@@ -64,11 +65,7 @@ void ReadSecret(const Value& block, const std::string& store, Draft& draft) {
   ReadFileName(fields, file);
   file.store = {store, StoreKind::kSecretProviderClass, file.where};
   if (const auto mode = fields.Find("mode")) file.value.mode = mode->AsMode(true);
-  if (const auto part = fields.FindOneOf({"extractJSONKey", "extractYAMLKey"}, false)) {
-    file.value.selection.property = part->second.AsNonEmptyString().value_or("");
-    file.value.selection.language = part->first == "extractJSONKey" ? providers::Language::kJsonKey
-                                                                    : providers::Language::kYamlKey;
-  }
+  ReadExtractKey(fields, file.value.selection);
   draft.files.push_back(std::move(file));
 }
 

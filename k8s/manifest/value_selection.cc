@@ -20,7 +20,8 @@ void ReadOneOf(const Fields& fields, const std::vector<std::string_view>& names,
   if (!given) return;
   const auto& [name, value] = *given;
   if (name == "jmesPath") return ReadJmesPath(value, selection);
-  selection.property = value.AsString().value_or("");
+  selection.property =
+      name == "property" ? value.AsString().value_or("") : value.AsNonEmptyString().value_or("");
   if (name == "extractJSONKey") selection.language = Language::kJsonKey;
   if (name == "extractYAMLKey") selection.language = Language::kYamlKey;
   if (selection.property.empty()) selection.language = Language::kPath;  // the whole value

@@ -99,6 +99,17 @@ TEST(SecretProviderClass, EveryParameter) {
           "written"));
 }
 
+TEST(SecretProviderClass, EncodingIsHowTheValueIsStored) {
+  for (const auto& [word, decoding] : {std::pair{"utf-8", providers::Decoding::kNone},
+                                       {"base64", providers::Decoding::kBase64},
+                                       {"hex", providers::Decoding::kHex}}) {
+    const Manifest manifest = ParseOk(
+        Class(std::string("    roleName: app\n") + kObject + "        encoding: " + word + "\n"));
+    EXPECT_EQ(manifest.files.at(0).selection,
+              (providers::Selection{.property = "password", .decoding = decoding}));
+  }
+}
+
 TEST(SecretProviderClass, TheOlderVersionAndWithoutAnAddress) {
   std::string text = Class(std::string("    roleName: app\n") + kObject);
   text.replace(text.find("/v1"), 3, "/v1alpha1");
