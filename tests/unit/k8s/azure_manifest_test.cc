@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <variant>
 
 #include "tests/unit/k8s/parse_helpers.h"
@@ -163,6 +165,22 @@ spec:
   EXPECT_EQ(auth.client_id.source.inline_value->ExposeAsText(), "app");
   EXPECT_EQ(auth.client_secret.inline_value->ExposeAsText(), "planted");
   EXPECT_EQ(manifest.files.at(0).ref, (SecretRef{"cert/www", ""}));
+}
+
+TEST(AzureManifest, EveryExampleOfThePageIsAManifest) {
+  std::ifstream stream(SECRETFS_SOURCE_DIR "/docs/azure.md");
+  const std::string page{std::istreambuf_iterator<char>(stream), {}};
+  int examples = 0;
+  for (size_t at = page.find("```yaml\n"); at != std::string::npos;
+       at = page.find("```yaml\n", at)) {
+    at += 8;
+    std::string example = page.substr(at, page.find("```", at) - at);
+    // Those of a store alone lack something to show.
+    if (example.find("files:") == std::string::npos) example += "files: [{path: a, key: db}]\n";
+    EXPECT_THAT(ParseOk(example).warnings, ::testing::IsEmpty()) << example;
+    ++examples;
+  }
+  EXPECT_GE(examples, 5);
 }
 
 // Lines 1 to 6 of every class here; parameters go on with an indentation of four.
