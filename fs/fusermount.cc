@@ -180,6 +180,8 @@ AutoUnmountHelper& AutoUnmountHelper::operator=(AutoUnmountHelper&& other) noexc
 }
 
 void AutoUnmountHelper::End() {
+  // Whoever else has it open.
+  if (socket_.valid()) shutdown(socket_.get(), SHUT_RDWR);
   socket_.Reset();
   if (process_ > 0) Collect(std::exchange(process_, -1), kHelperDeadline);
 }

@@ -31,6 +31,9 @@ class AutoUnmountHelper {
   ~AutoUnmountHelper() { End(); }
 
   bool running() const { return socket_.valid(); }
+  // What the helper watches. A process that serves the mount keeps a duplicate: the helper unmounts
+  // only if the mount is dead at the moment when the last one closes.
+  int socket() const { return socket_.get(); }
 
  private:
   void End();

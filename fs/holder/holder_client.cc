@@ -240,6 +240,7 @@ class Client final : public HolderClient {
       given.state = std::move(descriptors[1]);
       given.taken_over = mount->taken_over;
       given.mounted_at = mount->mounted_at;
+      if (mount->has_lifeline) lifelines_.push_back(std::move(descriptors[2]));
       events_->OnMount(std::move(given));
     } else if (const auto* end = std::get_if<EndMountMessage>(&received.message)) {
       events_->OnEndMount(end->id);
@@ -265,6 +266,9 @@ class Client final : public HolderClient {
   std::atomic<uint64_t> next_request_ = 1;
   // Used by the thread, and before Start by the one thread that calls.
   std::deque<MessageAndDescriptors> events_waiting_;
+  // Until the end of the process. Closed by nobody before: the holder ends the helpers of mounts
+  // that it takes away.
+  std::vector<UniqueFd> lifelines_;
   std::thread thread_;
 
   absl::Mutex mutex_;

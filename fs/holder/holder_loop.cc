@@ -272,8 +272,10 @@ void HolderLoop::GiveMount(ServerNumber server, MountId id, const HeldMount& mou
   message.device_number = mount.fuse.device_number;
   message.taken_over = taken_over;
   message.mounted_at = mount.mounted_at;
-  const int descriptors[] = {mount.fuse.device.get(), mount.state.get()};
-  SendWith(server, message, descriptors);
+  message.has_lifeline = mount.fuse.auto_unmount.running();
+  const int descriptors[] = {mount.fuse.device.get(), mount.state.get(),
+                             mount.fuse.auto_unmount.socket()};
+  SendWith(server, message, std::span(descriptors, message.Descriptors()));
 }
 
 void HolderLoop::FlushServers() {

@@ -24,7 +24,7 @@ void Fields(Wire& wire, Message& m) {
     all(m.generation, m.restarts, m.is_upgrade, m.use_resend, m.hands_thread, m.holder_user,
         m.has_kept_values, m.has_control);
   } else if constexpr (std::is_same_v<M, MountMessage>) {
-    all(m.id, m.directory, m.device_number, m.taken_over, m.mounted_at);
+    all(m.id, m.directory, m.device_number, m.taken_over, m.mounted_at, m.has_lifeline);
   } else if constexpr (std::is_same_v<M, AnswerMessage>) {
     all(m.request, m.error, m.text, m.has_groups, m.groups, m.has_descriptor);
   } else if constexpr (std::is_same_v<M, StreamsMessage>) {

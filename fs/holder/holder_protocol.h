@@ -48,7 +48,10 @@ struct MountMessage {
   uint64_t device_number = 0;
   bool taken_over = false;
   WallTime mounted_at;
-  size_t Descriptors() const { return 2; }  // device, state
+  bool has_lifeline = false;
+  // Device, state, and for a mount with auto_unmount what fusermount3 watches: to be kept open as
+  // long as the device, because a mount that is still served when it closes is left there.
+  size_t Descriptors() const { return has_lifeline ? 3 : 2; }
 };
 struct EndMountMessage {
   static constexpr uint16_t kType = 3;

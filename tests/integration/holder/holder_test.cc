@@ -334,6 +334,27 @@ TEST_F(HolderTest, HolderIsKilled) {
   EXPECT_THAT(ReadAll(value()), HasSubstr("server 1"));
 }
 
+// fusermount3 3.14 looks whether the mount is dead when its socket closes, and leaves it otherwise:
+// it must not close before the server has ended too. (For normal users it never finds out: the
+// kernel tells a set-user-id program EACCES.)
+TEST_F(HolderTest, AutoUnmountWhenTheHolderIsKilled) {
+  if (access("/usr/bin/fusermount3", X_OK) != 0) GTEST_SKIP() << "fusermount3 is missing";
+  HolderLaunch launch = Launch();
+  launch.mounts[0].auto_unmount = true;
+  StartAndAwait(launch);
+  kill(Status().server, SIGKILL);
+  EXPECT_EQ(ReadAll(value()), "server 2");
+  holder().Signal(SIGKILL);
+  EXPECT_TRUE(Eventually([&] { return MountsAt(mount_point()).empty(); }));
+
+  // In order, nobody waits for anybody.
+  StartAndAwait(launch);
+  const auto began = steady_clock::now();
+  EXPECT_EQ(UnmountThroughHolder(holder_path(), mount_point()), absl::OkStatus());
+  EXPECT_LT(steady_clock::now() - began, seconds(2));
+  EXPECT_EQ(holder().Wait(kPatience), 0);
+}
+
 TEST_F(HolderTest, SecondHolderAtTheSameSocket) {
   StartAndAwait(Launch());
   HolderLaunch second = Launch();
@@ -386,7 +407,11 @@ TEST_F(HolderTest, IsSmall) {
     ASSERT_NE(at, std::string::npos);
     const int kilobytes = atoi(status.c_str() + at + 6);
     RecordProperty(Format("rss_kilobytes_{}", mounts), kilobytes);
+#if defined(__OPTIMIZE__)
     EXPECT_LT(kilobytes, 3 << 10) << mounts;
+#else
+    EXPECT_LT(kilobytes, 4 << 10) << mounts;  // its code alone is twice the size
+#endif
     holder().Signal(SIGTERM);
     EXPECT_EQ(holder().Wait(kPatience), 0);
   }

@@ -25,10 +25,9 @@ class AsNormalUser : public HolderTest {
     if (geteuid() == 0) GTEST_SKIP() << "runs within UnprivilegedHolderTest";
     HolderTest::SetUp();
   }
-  HolderLaunch LaunchAsUser(bool auto_unmount = false) {
+  HolderLaunch LaunchAsUser() {
     HolderLaunch launch = Launch();
     launch.server_user.reset();
-    launch.mounts[0].auto_unmount = auto_unmount;
     return launch;
   }
 };
@@ -55,13 +54,6 @@ TEST_F(AsNormalUser, DISABLED_UnmountsWithAServerThatIsStopped) {
   EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(5));
   EXPECT_TRUE(MountsAt(mount_point()).empty());
   EXPECT_EQ(holder().Wait(kPatience), 0);
-}
-
-TEST_F(AsNormalUser, DISABLED_AutoUnmountWhenTheHolderIsKilled) {
-  StartAndAwait(LaunchAsUser(/*auto_unmount=*/true));
-  EXPECT_EQ(ReadAll(value()), "server 1");
-  holder().Signal(SIGKILL);
-  EXPECT_TRUE(Eventually([&] { return MountsAt(mount_point()).empty(); }));
 }
 
 // Runs one of the tests above; its exit code.
@@ -104,10 +96,6 @@ TEST_F(UnprivilegedHolderTest, ServesAcrossADeath) {
 
 TEST_F(UnprivilegedHolderTest, UnmountsWithAServerThatIsStopped) {
   EXPECT_EQ(RunAsNormalUser("UnmountsWithAServerThatIsStopped"), 0);
-}
-
-TEST_F(UnprivilegedHolderTest, AutoUnmountWhenTheHolderIsKilled) {
-  EXPECT_EQ(RunAsNormalUser("AutoUnmountWhenTheHolderIsKilled"), 0);
 }
 
 }  // namespace

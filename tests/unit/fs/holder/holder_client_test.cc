@@ -104,7 +104,8 @@ TEST_F(HolderClientTest, EventsComeInOrder) {
                     .directory = "/a",
                     .device_number = 1,
                     .taken_over = true,
-                    .mounted_at = {}},
+                    .mounted_at = {},
+                    .has_lifeline = false},
        2);
   Send(EndMountMessage{.id = MountId(1)});
   Send(HandOverMessage{});
