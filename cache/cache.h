@@ -61,7 +61,7 @@ struct EntrySnapshot {
 class Listener {
  public:
   virtual ~Listener() = default;
-  // Entries whose secret, state or error changed, together: what one batch or one watch event of a
+  // Entries whose secret, state, error or time of fetching changed, together: what one batch or one watch event of a
   // store brought arrives in one call. Called on the I/O thread, before the callbacks of reads that
   // waited for the same entries.
   virtual void OnEntriesChanged(std::span<const EntrySnapshot> entries) = 0;

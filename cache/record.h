@@ -63,6 +63,8 @@ struct Record {
     const providers::Secret* secret = nullptr;
     std::string version;
     absl::Status error;
+    std::optional<WallTime>
+        fetched_at;  // a refresh that found nothing new makes the value fresh again
     bool operator==(const Notified&) const = default;
   };
 

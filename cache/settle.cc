@@ -44,7 +44,7 @@ void Cache::Impl::NotifyListeners(const std::vector<Record*>& records) {
     if (snapshot.state == EntryState::kFetching) snapshot.state = EntryState::kAbsent;
     Record::Notified notified{snapshot.state, snapshot.secret.get(),
                               snapshot.secret == nullptr ? "" : snapshot.secret->version,
-                              snapshot.last_error};
+                              snapshot.last_error, snapshot.fetched_at};
     if (notified == record->notified) continue;
     record->notified = std::move(notified);
     for (const RecordInterest& interest : record->interests) {
