@@ -165,12 +165,18 @@ asio::awaitable<absl::StatusOr<cache::EntrySnapshot>> ReadEntry(cache::Cache* ca
 asio::awaitable<absl::StatusOr<ExpandedFiles>> Expand(cache::Cache* cache,
                                                       std::vector<Expansion> expansions) {
   ExpandedFiles files;
-  for (const Expansion& expansion : expansions) {
+  for (size_t i = 0; i < expansions.size(); ++i) {
+    const Expansion& expansion = expansions[i];
+    ExpandedFiles found;
     absl::Status status;
     if (expansion.what.extract.key.empty()) {
-      status = co_await ExpandFind(cache, &expansion, &files);
+      status = co_await ExpandFind(cache, &expansion, &found);
     } else {
-      status = co_await ExpandExtract(cache, &expansion, &files);
+      status = co_await ExpandExtract(cache, &expansion, &found);
+    }
+    for (auto& [name, file] : found) {
+      file.expansion = i;
+      files.insert_or_assign(name, std::move(file));
     }
     if (!status.ok()) co_return WithContext(status, expansion.what.origin);
   }

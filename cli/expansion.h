@@ -28,6 +28,7 @@ struct ExpandedFile {
   cache::EntryKey key;
   providers::Selection selection;
   cache::Policy policy;
+  size_t expansion = 0;  // which of the manifest's it comes from
 };
 using ExpandedFiles = std::map<std::string, ExpandedFile>;  // by file name
 

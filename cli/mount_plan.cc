@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "cli/expansion_note.h"
 #include "cli/manifest_stores.h"
 #include "cli/manifest_values.h"
 
@@ -92,8 +93,13 @@ absl::Status MountPlan::AddExpansions(std::vector<Expansion> expansions,
                             .policy = StrictestOf(expansions)});
     return absl::OkStatus();
   }
+  // A server after the first one shows what the others showed, whatever the store says by now.
+  if (const auto noted = NotedExpandedFiles(expansions, runtime.kept())) return Complete(*noted);
   const absl::StatusOr<ExpandedFiles> files = ExpandAndWait(runtime, expansions);
-  if (files.ok()) return Complete(*files);
+  if (files.ok()) {
+    NoteExpandedFiles(*files, runtime.kept());
+    return Complete(*files);
+  }
   Log().warn(
       "mounting without the files of dataFrom, whose names the store did not give; they appear "
       "when "
@@ -101,6 +107,12 @@ absl::Status MountPlan::AddExpansions(std::vector<Expansion> expansions,
       MessageOf(files.status()));
   missing_ = std::move(expansions);
   return absl::OkStatus();
+}
+
+absl::Status MountPlan::CompleteFromNote(Runtime& runtime) {
+  if (missing_.empty()) return absl::OkStatus();
+  const auto noted = NotedExpandedFiles(missing_, runtime.kept());
+  return noted ? Complete(*noted) : absl::OkStatus();
 }
 
 absl::Status MountPlan::Complete(const ExpandedFiles& files) {

@@ -31,6 +31,8 @@ class MountPlan {
 
   // The expansions whose names are still to be asked for; empty when nothing is missing.
   const std::vector<Expansion>& missing() const { return missing_; }
+  // The same with what an earlier server noted, if anything is missing and there is a note.
+  absl::Status CompleteFromNote(Runtime& runtime);
   // Puts the files into the spec that `missing` stood for.
   absl::Status Complete(const ExpandedFiles& files);
 

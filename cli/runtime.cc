@@ -25,7 +25,8 @@ cache::CacheOptions OptionsWith(KeptValues* kept) {
 }  // namespace
 
 Runtime::Runtime(KeptValues* kept)
-    : cache_(std::make_unique<cache::Cache>(OptionsWith(kept), io_.context(), clock_,
+    : kept_(kept),
+      cache_(std::make_unique<cache::Cache>(OptionsWith(kept), io_.context(), clock_,
                                             io_.scheduler(), random_)) {
   io_.Start();
 }

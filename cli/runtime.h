@@ -33,6 +33,8 @@ class Runtime {
   Runtime& operator=(const Runtime&) = delete;
 
   cache::Cache& cache() { return *cache_; }
+  // Where values outlive this process; may be null.
+  KeptValues* kept() const { return kept_; }
   IoThread& io() { return io_; }
   const Clock& clock() const { return clock_; }
 
@@ -63,6 +65,7 @@ class Runtime {
   IoThread io_;
   SystemClock clock_;
   SystemRandom random_;
+  KeptValues* const kept_;
   std::unique_ptr<cache::Cache> cache_;
   std::map<std::pair<std::string, std::string>, cache::StoreId> stores_;  // by name and identity
   std::map<cache::StoreId, std::shared_ptr<providers::Provider>> providers_;

@@ -25,6 +25,7 @@
 #include "cli/command.h"
 #include "cli/control/control_server.h"
 #include "cli/exit_codes.h"
+#include "cli/expansion_note.h"
 #include "cli/manifest_values.h"
 #include "cli/mount_plan.h"
 #include "cli/mount_request.h"
@@ -170,6 +171,8 @@ class Server final : public fs::HolderClient::Events {
       return;
     }
     providers::UseKeptContentVersionKey(*values_);
+    const absl::Status completed = plan_->CompleteFromNote(*runtime_);
+    if (!completed.ok()) Log().error("{}", MessageOf(completed));
   }
 
   static absl::Status EnterWalls(const MountRequest& request) {
@@ -251,6 +254,8 @@ class Server final : public fs::HolderClient::Events {
 
   // The set of files of an atomic mount is fixed, so the complete one is a mount of its own.
   void MountAnew(const ExpandedFiles& files) {
+    if (plan_->missing().empty()) return;  // an earlier server had noted them
+    NoteExpandedFiles(files, values_.get());
     const absl::Status status = plan_->Complete(files);
     if (!status.ok()) {
       Log().error("mounting with the files of dataFrom failed: {}", MessageOf(status));
