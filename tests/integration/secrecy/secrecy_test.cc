@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "tests/integration/support/mounted_binary.h"
 
@@ -23,6 +24,13 @@ class SecrecyTest : public MountedBinaryTest {
   void ExpectClean(const std::string& text, const std::string& where) {
     EXPECT_EQ(text.find("PLANTED"), std::string::npos) << where << " shows a value";
   }
+  // The process that serves; 0 while none does.
+  pid_t ServerProcess() {
+    const Finished status = Secretfs({"status", "--json", mount_point()});
+    const auto report = nlohmann::json::parse(status.output, nullptr, false);
+    return report.is_object() ? report["mounts"][0].value("serverPid", 0) : 0;
+  }
+
   void ExpectClean(const Finished& finished, const std::string& where) {
     ExpectClean(finished.output, where + " (stdout)");
     ExpectClean(finished.errors, where + " (stderr)");
@@ -56,9 +64,16 @@ TEST_F(SecrecyTest, NoOutputOfAnyCommandShowsAValue) {
   ExpectClean(Secretfs({"status", "--json", mount_point()}), "status --json");
   ExpectClean(Secretfs({"refresh", mount_point()}), "refresh");
   ExpectClean(Secretfs({"check", "--online", "-f", manifest}), "check --online");
-  const std::string proc = "/proc/" + std::to_string(daemon.pid());
-  ExpectClean(ReadFile(proc + "/cmdline"), "argv");
-  ExpectClean(ReadFile(proc + "/environ"), "environ");
+  for (const pid_t process : {daemon.pid(), ServerProcess()}) {
+    const std::string proc = "/proc/" + std::to_string(process);
+    ExpectClean(ReadFile(proc + "/cmdline"), "argv");
+    ExpectClean(ReadFile(proc + "/environ"), "environ");
+  }
+  // What the next server says when it finds the values of this one.
+  const pid_t first = ServerProcess();
+  ASSERT_EQ(kill(first, SIGKILL), 0);
+  EXPECT_TRUE(Eventually([&] { return ServerProcess() != first; }));
+  EXPECT_EQ(ReadFile(mount_point() / "password"), kRotated);
   daemon.Signal(SIGTERM);
   EXPECT_EQ(daemon.Wait(std::chrono::seconds(10)), 0);
   ExpectClean(daemon.output(), "the daemon's stdout");
@@ -90,6 +105,13 @@ TEST_F(SecrecyTest, ACrashLeavesNoCoreDump) {
   const bool possible = DumpsCore(ordinary);
   ChildProcess& daemon = Mount({"local:" + store().string()});
   EXPECT_EQ(ReadFile(mount_point() / "password"), kPlanted);
+  ASSERT_EQ(kill(ServerProcess(), SIGABRT), 0);
+  EXPECT_EQ(ReadFile(mount_point() / "password"), kPlanted);
+  size_t cores = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder())) {
+    if (entry.path().filename().string().starts_with("core")) ++cores;
+  }
+  EXPECT_EQ(cores, possible ? 1u : 0u) << "of the ordinary program only";
   const bool dumped = DumpsCore(daemon);
   setrlimit(RLIMIT_CORE, &limit);
   std::filesystem::current_path(old_folder);
