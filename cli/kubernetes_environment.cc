@@ -1,11 +1,13 @@
 #include "cli/kubernetes_environment.h"
 
-#include <unistd.h>
+#include <sys/stat.h>
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "base/file_access.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "k8s/manifest/kubeconfig.h"
@@ -18,6 +20,11 @@ using k8s::KubeconfigContext;
 using k8s::KubeconfigText;
 using providers::KubernetesAccess;
 using providers::KubernetesStoreConfig;
+
+bool Exists(const std::string& path) {
+  struct stat status;
+  return StatFile(path, status) == 0;
+}
 
 bool HasAuth(const KubernetesAccess& access) {
   return !std::holds_alternative<std::monostate>(access.auth);
@@ -33,23 +40,6 @@ absl::StatusOr<KubeconfigText> ReadText(const providers::CredentialSource& sourc
   providers::Credential credential(source, "kubeconfig");
   SECRETFS_ASSIGN_OR_RETURN(SecretBytes text, credential.Read());
   return KubeconfigText{std::move(name), std::make_shared<const SecretBytes>(std::move(text))};
-}
-
-// The files that kubectl would read, of which those that do not exist are left out.
-std::vector<std::string> DefaultFiles(const Environment& environment) {
-  std::string list = ValueOr(environment, "KUBECONFIG", "");
-  if (list.empty()) {
-    const std::string home = HomeDirectory(environment);
-    if (!home.empty()) list = home + "/.kube/config";
-  }
-  std::vector<std::string> files;
-  for (size_t begin = 0; begin <= list.size();) {
-    const size_t end = std::min(list.find(':', begin), list.size());
-    const std::string file = list.substr(begin, end - begin);
-    if (!file.empty() && ::access(file.c_str(), F_OK) == 0) files.push_back(AbsolutePath(file));
-    begin = end + 1;
-  }
-  return files;
 }
 
 KubernetesAccess AccessOfPod(const Environment& environment, const std::string& account_folder) {
@@ -77,10 +67,10 @@ absl::StatusOr<KubernetesAccess> Home(const KubernetesStoreConfig& config,
     SECRETFS_ASSIGN_OR_RETURN(KubeconfigText text, ReadText(config.kubeconfig, name));
     texts.push_back(std::move(text));
   } else if (!ValueOr(environment, "KUBERNETES_SERVICE_HOST", "").empty() &&
-             ::access((account_folder + "/token").c_str(), F_OK) == 0) {
+             Exists(account_folder + "/token")) {
     return AccessOfPod(environment, account_folder);
   } else {
-    for (const std::string& file : DefaultFiles(environment)) {
+    for (const std::string& file : KubeconfigFiles(environment)) {
       providers::CredentialSource source;
       source.file = file;
       SECRETFS_ASSIGN_OR_RETURN(KubeconfigText text, ReadText(source, file));
@@ -97,6 +87,22 @@ absl::StatusOr<KubernetesAccess> Home(const KubernetesStoreConfig& config,
 }
 
 }  // namespace
+
+std::vector<std::string> KubeconfigFiles(const Environment& environment) {
+  std::string list = ValueOr(environment, "KUBECONFIG", "");
+  if (list.empty()) {
+    const std::string home = HomeDirectory(environment);
+    if (!home.empty()) list = home + "/.kube/config";
+  }
+  std::vector<std::string> files;
+  for (size_t begin = 0; begin <= list.size();) {
+    const size_t end = std::min(list.find(':', begin), list.size());
+    const std::string file = list.substr(begin, end - begin);
+    if (!file.empty() && Exists(file)) files.push_back(AbsolutePath(file));
+    begin = end + 1;
+  }
+  return files;
+}
 
 absl::StatusOr<KubernetesStoreConfig> CompleteKubernetesConfig(KubernetesStoreConfig config,
                                                                const Environment& environment,

@@ -5,6 +5,7 @@
 // the pod's own service account; else $KUBECONFIG or ~/.kube/config. Free functions without state.
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "cli/environment.h"
@@ -20,5 +21,8 @@ inline constexpr char kServiceAccountFolder[] = "/var/run/secrets/kubernetes.io/
 absl::StatusOr<providers::KubernetesStoreConfig> CompleteKubernetesConfig(
     providers::KubernetesStoreConfig config, const Environment& environment,
     const std::string& account_folder = kServiceAccountFolder);
+
+// The kubeconfig files that kubectl would read; those that do not exist are left out.
+std::vector<std::string> KubeconfigFiles(const Environment& environment);
 
 }  // namespace secretfs::cli

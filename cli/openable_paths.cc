@@ -6,7 +6,10 @@
 #include <variant>
 
 #include "base/text.h"
+#include "cli/kubernetes_environment.h"
 #include "cli/store_factory.h"
+#include "cli/stores/gcp_store.h"
+#include "cli/stores/kubernetes_store.h"
 #include "providers/local/local_config.h"
 
 namespace secretfs::cli {
@@ -39,6 +42,17 @@ void AddUsualPlaces(const Environment& environment, std::set<std::string>& paths
   paths.insert(std::string(kServiceAccounts));
 }
 
+// What a kubeconfig names in its turn. One that cannot be read is told of when the store is made.
+void AddPathsOfKubeconfig(const providers::KubernetesStoreConfig& store,
+                          const Environment& environment, std::set<std::string>& paths) {
+  for (const std::string& file : KubeconfigFiles(environment)) paths.insert(file);
+  auto complete = CompleteKubernetesConfig(store, environment);
+  if (!complete.ok()) return;
+  VisitPaths(*complete, [&paths](std::string& path) {
+    if (!path.empty()) paths.insert(path);
+  });
+}
+
 }  // namespace
 
 std::vector<std::string> OpenablePaths(const k8s::Manifest& manifest,
@@ -53,9 +67,15 @@ std::vector<std::string> OpenablePaths(const k8s::Manifest& manifest,
     VisitPaths(store, [&paths](std::string& path) {
       if (!path.empty()) paths.insert(path);
     });
+    if (const auto* kubernetes = std::get_if<providers::KubernetesStoreConfig>(&store.provider)) {
+      AddPathsOfKubeconfig(*kubernetes, environment, paths);
+    }
     if (const auto* local = std::get_if<providers::LocalStoreConfig>(&store.provider)) {
       paths.insert(local->path.substr(0, local->path.rfind('/')));
       if (local->key.key_file.empty()) paths.insert(local->path + ".key");
+    }
+    if (const auto* gcp = std::get_if<providers::GcpStoreConfig>(&store.provider)) {
+      for (const std::string& path : FilesOf(*gcp, environment)) paths.insert(path);
     }
   }
   paths.erase("");

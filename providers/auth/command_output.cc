@@ -105,8 +105,10 @@ absl::Status CommandRun::Start() {
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
     pid_ = -1;
-    return absl::FailedPreconditionError(
-        Format("{} cannot be started: {}", command_.words[0], std::strerror(error)));
+    const auto code = error == EPERM || error == EACCES ? absl::StatusCode::kPermissionDenied
+                                                        : absl::StatusCode::kFailedPrecondition;
+    return absl::Status(
+        code, Format("{} cannot be started: {}", command_.words[0], std::strerror(error)));
   }
   process_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
   if (process_.valid()) return absl::OkStatus();

@@ -34,8 +34,9 @@ struct Command {
 class CommandRun {
  public:
   // What the program printed, once it has ended with status 0. FailedPrecondition when it cannot be
-  // started, Unavailable when it ends otherwise, DeadlineExceeded after the limit, OutOfRange for
-  // more output than is taken, Cancelled after End. Messages name the program, not its arguments.
+  // started (PermissionDenied when this process may not), Unavailable when it ends otherwise,
+  // DeadlineExceeded after the limit, OutOfRange for more output than is taken, Cancelled after
+  // End. Messages name the program, not its arguments.
   static asio::awaitable<absl::StatusOr<SecretBytes>> OutputOf(std::shared_ptr<CommandRun> run);
 
   CommandRun(asio::io_context& context, Command command)

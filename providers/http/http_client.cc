@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "providers/http/curl_loop.h"
 #include "providers/http/stream_body.h"
+#include "providers/http/tls_files.h"
 #include "providers/http/transfer.h"
 #include "providers/http/url.h"
 #include "providers/http/waiter.h"
@@ -117,7 +118,8 @@ class HttpClient::Impl {
   void Recycle(std::unique_ptr<Transfer> transfer);
 
   const Clock& clock_;
-  const HttpClientOptions options_;
+  HttpClientOptions options_;  // its TLS settings are those of `tls_files_`
+  TlsFiles tls_files_;
   std::shared_ptr<CurlLoop> loop_;
   CURLSH* share_;
   bool closed_ = false;
@@ -129,11 +131,13 @@ class HttpClient::Impl {
   };
   std::unordered_map<CURL*, Active> active_;
   std::vector<std::unique_ptr<Transfer>> idle_;
+  size_t generation_ = 0;  // of the TLS settings; transfers of an older one are not used again
   uint64_t next_number_ = 1;
 };
 
 HttpClient::Impl::Impl(asio::io_context& context, const Clock& clock, HttpClientOptions options)
-    : clock_(clock), options_(std::move(options)) {
+    : clock_(clock), options_(std::move(options)), tls_files_(options_.tls) {
+  options_.tls = tls_files_.usable();
   InitializeCurl();
   loop_ = CurlLoop::Create(context, options_.connections_per_host,
                            [this](CURL* handle, CURLcode code) { Finished(handle, code); });
@@ -282,9 +286,14 @@ absl::StatusOr<CURL*> HttpClient::Impl::Start(const HttpRequest& request, BodySi
   if (left <= Duration(0)) {
     return absl::DeadlineExceededError("the deadline had passed before the request was sent");
   }
+  if (tls_files_.Refresh()) {
+    options_.tls = tls_files_.usable();
+    ++generation_;
+    idle_.clear();
+  }
   std::unique_ptr<Transfer> transfer;
   if (idle_.empty()) {
-    transfer = std::make_unique<Transfer>(options_, share_);
+    transfer = std::make_unique<Transfer>(options_, share_, generation_);
     loop_->Adopt(transfer->handle());
   } else {
     transfer = std::move(idle_.back());
@@ -337,6 +346,7 @@ void HttpClient::Impl::Cancel(CURL* handle, uint64_t number) {
 
 void HttpClient::Impl::Recycle(std::unique_ptr<Transfer> transfer) {
   transfer->Clear();
+  if (transfer->generation() != generation_) return;
   if (idle_.size() < options_.connections_per_host) idle_.push_back(std::move(transfer));
 }
 

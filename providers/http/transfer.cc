@@ -43,8 +43,8 @@ std::string_view Trim(std::string_view text) {
 
 }  // namespace
 
-Transfer::Transfer(const HttpClientOptions& options, CURLSH* share)
-    : handle_(curl_easy_init()), tls_(options.tls) {
+Transfer::Transfer(const HttpClientOptions& options, CURLSH* share, size_t generation)
+    : handle_(curl_easy_init()), tls_(options.tls), generation_(generation) {
   Set(CURLOPT_PRIVATE, this);
   Set(CURLOPT_SHARE, share);
   Set(CURLOPT_ERRORBUFFER, error_text_.data());

@@ -25,12 +25,14 @@ namespace secretfs::providers {
 class Transfer {
  public:
   // `share` holds TLS sessions, so that a new connection resumes one; not owned, outlives this.
-  Transfer(const HttpClientOptions& options, CURLSH* share);
+  // `generation` tells transfers with older TLS settings apart.
+  Transfer(const HttpClientOptions& options, CURLSH* share, size_t generation);
   ~Transfer();
   Transfer(const Transfer&) = delete;
   Transfer& operator=(const Transfer&) = delete;
 
   CURL* handle() const { return handle_; }
+  size_t generation() const { return generation_; }
   // The transfer that was made with `handle`.
   static Transfer& Of(CURL* handle);
 
@@ -60,6 +62,7 @@ class Transfer {
 
   CURL* const handle_;
   const TlsConfig tls_;
+  const size_t generation_;
   CURLcode setup_ = CURLE_OK;  // the first option that curl refused
   std::array<char, CURL_ERROR_SIZE> error_text_{};
 

@@ -91,6 +91,12 @@ class ExecAuthorizer final : public IssuedAuthorizer {
 
   absl::Status Explained(const absl::Status& status) const {
     absl::Status explained = WithContext(status, "the credential plugin of the kubeconfig");
+    if (absl::IsPermissionDenied(status)) {
+      return absl::FailedPreconditionError(
+          Format("{}; the walls around a mount's server let it start no programs: mount with "
+                 "--no-sandbox, or use a token file",
+                 MessageOf(explained)));
+    }
     if (!absl::IsFailedPrecondition(status) || config_.install_hint.empty()) return explained;
     return absl::FailedPreconditionError(
         Format("{}; {}", MessageOf(explained), config_.install_hint));
