@@ -157,6 +157,7 @@ class ParameterStoreUnderTest final : public AwsStoreUnderTest {
 StoreKind AwsSecretsManagerKind() {
   StoreKind kind;
   kind.name = "aws-secretsmanager";
+  kind.server = "moto, an emulator";
   kind.not_applicable["empty_value"] = "a secret has at least one character";
   kind.not_applicable["value_1m"] = "a secret has at most 64 KiB";
   kind.start = [] { return std::make_unique<SecretsManagerUnderTest>(); };
@@ -166,6 +167,7 @@ StoreKind AwsSecretsManagerKind() {
 StoreKind AwsParameterStoreKind() {
   StoreKind kind;
   kind.name = "aws-parameterstore";
+  kind.server = "moto, an emulator";
   kind.not_applicable["binary_value"] = "values are text: write base64 and decode it";
   kind.not_applicable["empty_value"] = "a parameter has at least one character";
   kind.not_applicable["value_64k"] = "a parameter has at most 8 KiB";

@@ -89,6 +89,7 @@ class AzureStoreUnderTest final : public StoreUnderTest {
 StoreKind AzureStoreKind() {
   StoreKind kind;
   kind.name = "azure";
+  kind.server = "a fake that Microsoft's clients use";
   kind.not_applicable["binary_value"] = "values are text: write base64 and decode it";
   kind.not_applicable["value_64k"] = "a secret has at most 25 KiB";
   kind.not_applicable["value_1m"] = "a secret has at most 25 KiB";

@@ -15,6 +15,7 @@
 #include "tests/conformance/aws_store.h"
 #include "tests/conformance/azure_store.h"
 #include "tests/conformance/cases.h"
+#include "tests/conformance/gcp_store.h"
 #include "tests/conformance/kubernetes_store.h"
 #include "tests/conformance/local_store.h"
 #include "tests/conformance/vault_store.h"
@@ -28,8 +29,8 @@ constexpr std::string_view kBegin =
 constexpr std::string_view kEnd = "<!-- end of what is checked -->\n";
 
 std::vector<StoreKind> AllStoreKinds() {
-  return {LocalStoreKind(),        VaultStoreKind(), AwsSecretsManagerKind(),
-          AwsParameterStoreKind(), AzureStoreKind(), KubernetesStoreKind()};
+  return {LocalStoreKind(), VaultStoreKind(), AwsSecretsManagerKind(), AwsParameterStoreKind(),
+          AzureStoreKind(), GcpStoreKind(),   KubernetesStoreKind()};
 }
 
 std::string ErrnoName(int error) { return error == 0 ? "–" : strerrorname_np(error); }
@@ -53,6 +54,8 @@ std::string Tables(const std::vector<StoreKind>& kinds) {
   for (const StoreKind& kind : kinds) text += Format(" {} |", kind.name);
   text += "\n|---|";
   for (size_t i = 0; i < kinds.size(); ++i) text += "---|";
+  text += "\n| *run against* |";
+  for (const StoreKind& kind : kinds) text += Format(" {} |", kind.server);
   text += "\n";
   std::vector<std::string> reasons;
   for (const Case& the_case : Cases()) {
@@ -90,6 +93,7 @@ TEST(ConformanceDocument, EveryExceptionIsOfACase) {
   std::set<std::string> names;
   for (const Case& the_case : Cases()) EXPECT_TRUE(names.insert(the_case.name).second);
   for (const StoreKind& kind : AllStoreKinds()) {
+    EXPECT_FALSE(kind.server.empty()) << kind.name;
     for (const auto& [name, reason] : kind.not_applicable) {
       EXPECT_TRUE(names.contains(name)) << kind.name << ": " << name;
       EXPECT_FALSE(reason.empty());

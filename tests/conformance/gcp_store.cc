@@ -86,6 +86,8 @@ class GcpStoreUnderTest final : public StoreUnderTest {
 StoreKind GcpStoreKind() {
   StoreKind kind;
   kind.name = "gcp";
+  kind.server = "a fake that Google's client uses";
+  kind.not_applicable["value_1m"] = "a version has at most 64 KiB";
   kind.start = [] { return std::make_unique<GcpStoreUnderTest>(); };
   return kind;
 }

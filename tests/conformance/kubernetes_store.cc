@@ -147,6 +147,7 @@ class KubernetesStoreUnderTest final : public StoreUnderTest {
 StoreKind KubernetesStoreKind() {
   StoreKind kind;
   kind.name = "kubernetes";
+  kind.server = "the API server and etcd";
   kind.not_applicable["version_pinned"] = "Kubernetes keeps the newest version of a Secret only";
   kind.start = [] { return std::make_unique<KubernetesStoreUnderTest>(); };
   return kind;

@@ -80,6 +80,7 @@ class LocalStoreUnderTest final : public StoreUnderTest {
 StoreKind LocalStoreKind() {
   StoreKind kind;
   kind.name = "local";
+  kind.server = "its own files";
   const std::string no_network = "a file on this machine: no network";
   for (const char* name :
        {"throttled_retry_after", "throttled", "throttled_for_ever", "slow_first_byte", "slow_body",

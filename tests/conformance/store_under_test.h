@@ -91,7 +91,8 @@ class StoreUnderTest {
 };
 
 struct StoreKind {
-  std::string name;  // "vault": as in manifests, with the service where there are several
+  std::string name;    // "vault": as in manifests, with the service where there are several
+  std::string server;  // what it is run against, as documented
   // Cases that cannot apply, by name, each with the reason.
   std::map<std::string, std::string> not_applicable;
   std::function<std::unique_ptr<StoreUnderTest>()> start;

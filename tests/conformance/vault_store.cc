@@ -92,6 +92,7 @@ class VaultStoreUnderTest final : public StoreUnderTest {
 StoreKind VaultStoreKind() {
   StoreKind kind;
   kind.name = "vault";
+  kind.server = "HashiCorp's server";
   kind.not_applicable["binary_value"] = "values are JSON strings: write base64 and decode it";
   kind.start = [] { return std::make_unique<VaultStoreUnderTest>(); };
   return kind;
