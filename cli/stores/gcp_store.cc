@@ -2,8 +2,11 @@
 
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "base/text.h"
+#include "providers/auth/credential.h"
+#include "providers/gcp/credentials_file.h"
 #include "providers/gcp/gcp_provider.h"
 
 namespace secretfs::cli {
@@ -44,6 +47,43 @@ struct IdentityOfAuth {
   }
 };
 
+// Where a credentials file may stand.
+struct CredentialsOfAuth {
+  std::vector<providers::CredentialSource> operator()(const providers::GcpDefaultAuth& auth) const {
+    std::vector<providers::CredentialSource> sources(2);
+    sources[0].file = auth.credentials_file;
+    sources[1].file = auth.well_known_file;
+    return sources;
+  }
+  std::vector<providers::CredentialSource> operator()(
+      const providers::GcpSecretRefAuth& auth) const {
+    return {auth.secret_access_key};
+  }
+  std::vector<providers::CredentialSource> operator()(
+      const providers::GcpWorkloadIdentityAuth&) const {
+    return {};
+  }
+  std::vector<providers::CredentialSource> operator()(
+      const providers::GcpWorkloadIdentityFederationAuth& auth) const {
+    return {auth.cred_config};
+  }
+};
+
+// "" where there is none. What is wrong with the file the provider will say.
+std::string SubjectTokenFile(const providers::CredentialSource& source) {
+  if (source.empty()) return "";
+  const absl::StatusOr<SecretBytes> content = providers::Credential(source, "credentials").Read();
+  if (!content.ok()) return "";
+  const auto credentials = providers::gcp::ParseCredentials(content->ExposeAsText());
+  if (!credentials.ok()) return "";
+  const auto* kind = &credentials->kind;
+  if (const auto* other = std::get_if<providers::gcp::ImpersonatedServiceAccount>(kind)) {
+    kind = &other->source->kind;
+  }
+  const auto* account = std::get_if<providers::gcp::ExternalAccount>(kind);
+  return account == nullptr ? "" : account->source.credential.file;
+}
+
 }  // namespace
 
 void VisitPaths(GcpStoreConfig& config, const PathVisitor& visit) {
@@ -64,6 +104,17 @@ absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(const GcpStore
                                                                   const Clock& clock) {
   return providers::MakeGcpProvider(WithEnvironment(config, ProcessEnvironment()), io.context(),
                                     clock, io.scheduler());
+}
+
+std::vector<std::string> FilesOf(const GcpStoreConfig& config, const Environment& environment) {
+  GcpStoreConfig whole = WithEnvironment(config, environment);
+  std::vector<std::string> files;
+  VisitPaths(whole, [&files](std::string& path) { files.push_back(path); });
+  for (const providers::CredentialSource& source : std::visit(CredentialsOfAuth(), whole.auth)) {
+    files.push_back(SubjectTokenFile(source));
+  }
+  std::erase(files, "");
+  return files;
 }
 
 GcpStoreConfig WithEnvironment(GcpStoreConfig config, const Environment& environment) {

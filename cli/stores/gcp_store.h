@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/clock.h"
@@ -26,5 +27,10 @@ absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(
 // GOOGLE_CLOUD_QUOTA_PROJECT, GCE_METADATA_HOST.
 providers::GcpStoreConfig WithEnvironment(providers::GcpStoreConfig config,
                                           const Environment& environment);
+
+// The files that the store may read: those that the description and the environment name, and a
+// subject token's that a credentials file names, which is read for that.
+std::vector<std::string> FilesOf(const providers::GcpStoreConfig& config,
+                                 const Environment& environment);
 
 }  // namespace secretfs::cli

@@ -1,10 +1,11 @@
 #include "providers/gcp/token_source.h"
 
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include <functional>
 #include <utility>
 
+#include "base/file_access.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "providers/auth/credential.h"
@@ -102,7 +103,8 @@ class DefaultSource final : public TokenSource {
  private:
   TokenSource& Chosen() const {
     if (named_ != nullptr) return *named_;
-    const bool there = !well_known_file_.empty() && ::access(well_known_file_.c_str(), F_OK) == 0;
+    struct stat status;
+    const bool there = !well_known_file_.empty() && StatFile(well_known_file_, status) == 0;
     return there ? *well_known_ : *machine_;
   }
 

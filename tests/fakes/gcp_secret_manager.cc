@@ -365,6 +365,7 @@ Response GcpSecretManager::AddVersion(const Request& request) {
   if (!payload.is_object()) return InvalidArgument("Secret Payload cannot be empty.");
   const auto value = FromBase64(payload.value("data", ""));
   if (!value) return InvalidArgument("Invalid value at 'payload.data' (TYPE_BYTES).");
+  if (value->empty()) return InvalidArgument("Secret Payload cannot be empty.");
   if (value->size() > kLargestPayload) {
     return InvalidArgument("The secret payload size exceeds 65536 bytes.");
   }

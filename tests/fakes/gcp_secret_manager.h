@@ -6,8 +6,8 @@
 // the real ones; names in answers carry the project's number, as there. Who may do what is asked of
 // GcpIdentity's principals. tests/integration/gcp runs Google's own client against it.
 //
-// Differs from the real one: any host serves all locations, payloads that Put writes may be larger
-// than 64 KiB, filters know nothing else, and there are no IAM policies but SetRole and Deny.
+// Differs from the real one: any host serves all locations, payloads that Put writes may be empty or
+// larger than 64 KiB, filters know nothing else, and there are no IAM policies but SetRole and Deny.
 //
 // Thread-safe.
 

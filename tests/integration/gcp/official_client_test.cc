@@ -92,6 +92,7 @@ TEST_F(GcpOfficialClientTest, WhatItWritesSecretfsReads) {
       {"access", "projects/demo/secrets/missing/versions/latest"},
       {"create", kParent, "without-versions"},
       {"access", "projects/demo/secrets/without-versions/versions/latest"},
+      {"add", "projects/demo/secrets/without-versions", ""},
       {"create", "projects/demo/locations/europe-west3", "regional"},
       {"add", "projects/demo/locations/europe-west3/secrets/regional", Base64("there")},
       {"access", "projects/demo/locations/europe-west3/secrets/regional/versions/latest"},
@@ -109,6 +110,7 @@ TEST_F(GcpOfficialClientTest, WhatItWritesSecretfsReads) {
                                             {db + "/versions/2", "ENABLED"},
                                             {db + "/versions/1", "ENABLED"}})));
   EXPECT_EQ(results[9]["ok"].size(), 2u);
+  EXPECT_EQ(results[18]["error"], "INVALID_ARGUMENT");
   EXPECT_EQ(results[10]["error"], "FAILED_PRECONDITION");
 
   // The same reads, side by side. A disabled version is not there for secretfs.
@@ -119,7 +121,7 @@ TEST_F(GcpOfficialClientTest, WhatItWritesSecretfsReads) {
     EXPECT_EQ(OwnValue(*provider, calls[i][1]), ValueOf(results[i])) << calls[i];
   }
   EXPECT_EQ(ValueOf(results[12]), binary);
-  EXPECT_EQ(ValueOf(results[20]), "there");
+  EXPECT_EQ(ValueOf(results[21]), "there");
   // The policy that takes another version takes what the official client lists first.
   GcpStoreConfig fetches = Config();
   fetches.secret_version_selection_policy = providers::GcpVersionSelection::kLatestOrFetch;
