@@ -88,7 +88,8 @@ class JwtTest : public ::testing::Test {
     SecretJson claims = SecretJson::object();
     claims["iss"] = "app@project.example";
     claims["exp"] = int64_t{1'800'003'600};
-    return SignJwt(algorithm, {{"kid", "key-1"}}, claims, SecretBytes::CopyOf(pem));
+    const std::vector<std::pair<std::string, std::string>> header{{"kid", "key-1"}};
+    return SignJwt(algorithm, header, claims, SecretBytes::CopyOf(pem));
   }
 
   static inline EVP_PKEY* rsa_ = nullptr;
