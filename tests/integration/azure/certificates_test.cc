@@ -112,7 +112,8 @@ TEST_F(AzureCertificates, KeysOfEveryKindAsPemAndAsJsonWebKey) {
     const json official = cloud().Official("get_key", {{"name", name}});
     EXPECT_EQ(Read(*provider, "key/" + name), official["pem"].get<std::string>());
     const json web_key = json::parse(Read(*provider, "key/" + name + "?format=jwk"));
-    EXPECT_TRUE(web_key["kid"].get<std::string>().ends_with(official["version"].get<std::string>()));
+    EXPECT_TRUE(
+        web_key["kid"].get<std::string>().ends_with(official["version"].get<std::string>()));
     EXPECT_FALSE(web_key.contains("d"));
   }
   EXPECT_EQ(cloud().Official("list_keys").size(), 5u);
