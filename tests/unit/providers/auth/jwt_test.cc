@@ -88,7 +88,7 @@ class JwtTest : public ::testing::Test {
     SecretJson claims = SecretJson::object();
     claims["iss"] = "app@project.example";
     claims["exp"] = int64_t{1'800'003'600};
-    const std::vector<std::pair<std::string, std::string>> header{{"kid", "key-1"}};
+    const std::map<std::string, std::string> header{{"kid", "key-1"}};
     return SignJwt(algorithm, header, claims, SecretBytes::CopyOf(pem));
   }
 
