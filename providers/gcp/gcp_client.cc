@@ -1,9 +1,8 @@
 #include "providers/gcp/gcp_client.h"
 
-#include <curl/curl.h>
-
 #include <utility>
 
+#include "absl/time/time.h"
 #include "base/text.h"
 #include "providers/http/url.h"
 
@@ -62,9 +61,12 @@ absl::Status CheckTrustedUrl(std::string_view url, std::string_view what) {
 std::optional<WallTime> ServerTime(const HttpResponse& response) {
   const auto date = response.headers.find("date");
   if (date == response.headers.end()) return std::nullopt;
-  const time_t time = curl_getdate(date->second.c_str(), nullptr);
-  if (time < 0) return std::nullopt;
-  return WallTime(std::chrono::system_clock::from_time_t(time));
+  // RFC 9110, section 5.6.7.
+  absl::Time time;
+  if (!absl::ParseTime("%a, %d %b %Y %H:%M:%S GMT", date->second, &time, nullptr)) {
+    return std::nullopt;
+  }
+  return WallTime(std::chrono::system_clock::from_time_t(absl::ToTimeT(time)));
 }
 
 }  // namespace secretfs::providers::gcp
