@@ -116,9 +116,10 @@ class AwsProvider final : public Provider {
   }
 
   asio::awaitable<absl::Status> CheckLogin(RequestContext context) override {
-    if (failover_ == nullptr) co_return co_await primary_->Probe(context.deadline);
-    absl::Status status = co_await primary_->Probe(HalfWay(context.deadline));
-    if (!IsOutage(status)) co_return status;
+    const bool alone = failover_ == nullptr;
+    const MonotonicTime deadline = alone ? context.deadline : HalfWay(context.deadline);
+    absl::Status status = co_await primary_->Probe(deadline);
+    if (alone || !IsOutage(status)) co_return status;
     const absl::Status other = co_await failover_->Probe(context.deadline);
     co_return other.ok() ? other : status;
   }

@@ -100,10 +100,11 @@ std::string AmbientRegion(const AwsSurroundings& surroundings, const std::string
     if (!region.empty()) return region;
   }
   SharedFiles files = SharedFilesOf(surroundings);
-  const absl::StatusOr<std::optional<Profile>> found =
+  const absl::StatusOr<std::optional<Profile>> read =
       files.Read(ProfileName(surroundings, profile));
-  if (!found.ok() || !found->has_value()) return "";
-  return std::string(ValueOf(**found, "region"));
+  if (!read.ok()) return "";
+  const std::optional<Profile>& found = *read;
+  return found.has_value() ? std::string(ValueOf(*found, "region")) : "";
 }
 
 Login::Login(const AwsStoreConfig& config, AwsSurroundings surroundings, std::shared_ptr<Sts> sts,
@@ -198,8 +199,8 @@ asio::awaitable<Login::Result> Login::Found(MonotonicTime deadline) {
   absl::StatusOr<std::optional<Profile>> read = files_.Read(name);
   watches_files_ = true;
   if (!read.ok()) co_return read.status();
-  const bool there = read->has_value();
-  if (there && !ValueOf(**read, "role_arn").empty()) {
+  const Profile profile = std::move(*read).value_or(Profile());
+  if (!ValueOf(profile, "role_arn").empty()) {
     co_return co_await FromProfile(name, std::move(none_visited), deadline);
   }
   AwsWebIdentityAuth identity{.role_arn = Variable("AWS_ROLE_ARN"),
@@ -209,7 +210,7 @@ asio::awaitable<Login::Result> Login::Found(MonotonicTime deadline) {
     co_return co_await WebIdentity(std::move(identity), deadline);
   }
   const bool named = name != kDefaultProfile;
-  if ((there && (HasKeys(**read) || HasUnsupported(**read))) || named) {
+  if (HasKeys(profile) || HasUnsupported(profile) || named) {
     co_return co_await FromProfile(name, std::move(none_visited), deadline);
   }
   if (HasContainerAddress()) co_return co_await Container(deadline);
@@ -285,14 +286,15 @@ asio::awaitable<Login::Result> Login::FromProfile(std::string name, std::set<std
   absl::StatusOr<std::optional<Profile>> read = files_.Read(name);
   watches_files_ = true;
   if (!read.ok()) co_return read.status();
-  if (!read->has_value()) {
+  std::optional<Profile>& found = *read;
+  if (!found.has_value()) {
     co_return ProfileProblem(name, Format("is neither in {} nor in {}", files_.config_path(),
                                           files_.credentials_path()));
   }
   if (!visited.insert(name).second) {
     co_return ProfileProblem(name, "is its own source_profile in a circle");
   }
-  Profile profile = **std::move(read);
+  Profile profile = *std::move(found);
   const std::string role_arn(ValueOf(profile, "role_arn"));
   if (role_arn.empty()) {
     origin_ = Format("the AWS profile '{}'", name);

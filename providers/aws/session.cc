@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
+#include <optional>
 #include <utility>
 
 #include "base/log.h"
@@ -43,7 +44,8 @@ void Session::Close() {
 }
 
 bool Session::EndsSoon(Duration margin) const {
-  return current_->expires_at.has_value() && *current_->expires_at - clock_.Now() <= margin;
+  const std::optional<MonotonicTime> end = current_->expires_at;
+  return end.has_value() && *end - clock_.Now() <= margin;
 }
 
 asio::awaitable<absl::StatusOr<AwsCredentialsPtr>> Session::Credentials(MonotonicTime deadline) {
