@@ -60,6 +60,11 @@ int64_t GcpIdentity::Time() const {
   return std::chrono::duration_cast<std::chrono::seconds>(now).count() + offset_;
 }
 
+const RsaKey& GcpIdentity::Issuer() const {
+  std::call_once(issuer_made_, [this] { issuer_ = std::make_unique<RsaKey>(); });
+  return *issuer_;
+}
+
 int64_t GcpIdentity::Now() const {
   const Lock lock(mutex_);
   return Time();
@@ -148,13 +153,13 @@ void GcpIdentity::AddPoolProvider(const std::string& audience, const std::string
 std::string GcpIdentity::SubjectToken(const std::string& subject, const std::string& audience,
                                       int64_t life_seconds) const {
   const int64_t now = Now();
-  return issuer_.Sign({{"iss", kIssuer},
-                       {"sub", subject},
-                       {"aud", audience},
-                       {"iat", now},
-                       {"exp", now + life_seconds},
-                       {"jti", RandomText(8)}},
-                      kIssuerKeyId);
+  return Issuer().Sign({{"iss", kIssuer},
+                        {"sub", subject},
+                        {"aud", audience},
+                        {"iat", now},
+                        {"exp", now + life_seconds},
+                        {"jti", RandomText(8)}},
+                       kIssuerKeyId);
 }
 
 std::string GcpIdentity::ExternalAccount(const std::string& audience, const json& source,
@@ -347,7 +352,7 @@ Response GcpIdentity::Exchange(const Form& form) {
     return OAuthRefusal(400, "invalid_request", "Invalid subject_token_type.");
   }
   const auto token = ParseJwt(ValueOf(form, "subject_token"));
-  if (!token || token->header.value("kid", "") != kIssuerKeyId || !issuer_.Verifies(*token) ||
+  if (!token || token->header.value("kid", "") != kIssuerKeyId || !Issuer().Verifies(*token) ||
       token->claims.value("iss", "") != kIssuer) {
     return OAuthRefusal(400, "invalid_grant", "The signature of the subject token is invalid.");
   }

@@ -111,10 +111,13 @@ class GcpIdentity {
   std::optional<std::string> SelfSigned(const std::string& token) const;
   const RsaKey* KeyOf(const ParsedJwt& token, std::string& email) const;
   std::optional<std::string> Principal(const std::string& token) const;
+  const RsaKey& Issuer() const;
   int64_t Time() const;
 
   const std::string url_;
-  const RsaKey issuer_;  // the other identity provider's
+  // The other identity provider's, made when it is needed: keys take time.
+  mutable std::once_flag issuer_made_;
+  mutable std::unique_ptr<RsaKey> issuer_;
   mutable std::mutex mutex_;
   // --- protected by mutex_:
   std::map<std::string, ServiceAccount> accounts_;               // by email

@@ -30,7 +30,8 @@ GcpStoreConfig GcpTest::Config() {
   GcpStoreConfig config;
   config.project_id = "demo";
   config.endpoints = {cloud_.url(), cloud_.url(), cloud_.url(), cloud_.host()};
-  config.auth = GcpSecretRefAuth{Inline(identity().MakeServiceAccountKey(kReader))};
+  if (key_.empty()) key_ = identity().MakeServiceAccountKey(kReader);
+  config.auth = GcpSecretRefAuth{Inline(key_)};
   secrets().SetRole(std::string("serviceAccount:") + kReader,
                     fakes::GcpSecretManager::Role::kAdmin);
   return config;

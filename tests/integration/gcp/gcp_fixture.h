@@ -35,8 +35,8 @@ class GcpTest : public ::testing::Test {
   fakes::GcpIdentity& identity() { return cloud_.identity(); }
   fakes::GcpSecretManager& secrets() { return cloud_.secrets(); }
 
-  // A store of the project "demo" at the fake, as the service account kReader with a key of its
-  // own, who may do everything.
+  // A store of the project "demo" at the fake, as the service account kReader with the one key that
+  // this makes, who may do everything.
   providers::GcpStoreConfig Config();
   std::shared_ptr<providers::Provider> Make(const providers::GcpStoreConfig& config);
 
@@ -61,6 +61,7 @@ class GcpTest : public ::testing::Test {
   static providers::CredentialSource File(const std::string& path);
   static std::string Text(const SecretBytes& bytes) { return std::string(bytes.ExposeAsText()); }
 
+  std::string key_;  // kReader's
   fakes::GcpCloud cloud_;
   IoThread io_;
   SystemClock clock_;
