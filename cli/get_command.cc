@@ -119,7 +119,10 @@ void AddGetCommand(CLI::App& app, Invocation& invocation) {
   command
       ->add_option(
           "what", flags->what,
-          "REF: local#KEY, local:/path#KEY or vault:MOUNT/PATH#FIELD, each with ?version=N "
+          "REF: local#KEY, local:/path#KEY, vault:MOUNT/PATH#FIELD, aws-secretsmanager:NAME#PART, "
+          "aws-parameterstore:NAME, azure:VAULT/NAME, gcp:PROJECT/NAME, "
+          "kubernetes:NAMESPACE/NAME#KEY, "
+          "each with ?version=N "
           "if wanted; with -f the path of a file in the manifest")
       ->type_name("REF|PATH")
       ->required();

@@ -219,8 +219,11 @@ void AddMountCommand(CLI::App& app, Invocation& invocation) {
   command->formatter(std::make_shared<MountFormatter>());
   auto flags = std::make_shared<MountFlags>();
   command
-      ->add_option("targets", flags->targets,
-                   "[STORE_URL] DIR: local, local:/path or vault:MOUNT/PREFIX, and the directory")
+      ->add_option(
+          "targets", flags->targets,
+          "[STORE_URL] DIR: local, local:/path, vault:MOUNT/PREFIX, aws-secretsmanager:PREFIX, "
+          "aws-parameterstore:PREFIX, azure:VAULT, gcp:PROJECT or kubernetes:NAMESPACE, "
+          "and the directory")
       ->type_name("")
       ->expected(1, 2);
   command
