@@ -159,7 +159,7 @@ class Client final : public HolderClient {
     absl::MutexLock lock(&mutex_);
     const auto entry = waiting_.find(message.request);
     while (started_ && !entry->second.has_value() && !gone_) {
-      if (answered_.WaitWithDeadline(&mutex_, end)) break;
+      if (answered_.WaitWithTimeout(&mutex_, end - absl::Now())) break;
     }
     std::optional<Answer> answer = std::move(entry->second);
     waiting_.erase(entry);
