@@ -133,7 +133,8 @@ class YamlReader : public YAML::EventHandler {
     if (!container.name.has_value()) {  // a name that is no scalar, or is null
       throw Refused{"YAML with names that are no text is not accepted"};
     }
-    SecretJson& place = members[*std::exchange(container.name, std::nullopt)];
+    SecretJson& place = members[*container.name];
+    container.name.reset();
     place = std::move(value);
     return &place;
   }

@@ -41,7 +41,7 @@ bool RegisterConformanceTests(StoreKind kind) {
   for (const Case& the_case : Cases()) {
     ::testing::RegisterTest(shared->kind.name.c_str(), the_case.name.c_str(), nullptr, nullptr,
                             __FILE__, __LINE__, [shared, &the_case]() -> ::testing::Test* {
-                              return new ConformanceTest(shared, the_case);
+                              return std::make_unique<ConformanceTest>(shared, the_case).release();
                             });
   }
   return true;

@@ -93,16 +93,16 @@ FaultProxy::Reply ParseReply(std::string_view message) {
 // One end of the wire, plain or TLS.
 class FaultProxy::Connection {
  public:
-  explicit Connection(tcp::socket socket) : plain_(std::move(socket)) {}
-  Connection(tcp::socket socket, asio::ssl::context& context) {
-    tls_.emplace(std::move(socket), context);
-  }
+  explicit Connection(tcp::socket socket)
+      : plain_(std::make_unique<tcp::socket>(std::move(socket))) {}
+  Connection(tcp::socket socket, asio::ssl::context& context)
+      : tls_(std::make_unique<TlsStream>(std::move(socket), context)) {}
 
-  tcp::socket& socket() { return tls_.has_value() ? tls_->next_layer() : *plain_; }
+  tcp::socket& socket() { return tls_ != nullptr ? tls_->next_layer() : *plain_; }
 
   asio::awaitable<bool> Handshake(asio::ssl::stream_base::handshake_type type) {
     asio::error_code error;
-    if (tls_.has_value()) {
+    if (tls_ != nullptr) {
       co_await tls_->async_handshake(type, asio::redirect_error(asio::use_awaitable, error));
     }
     co_return !error;
@@ -114,7 +114,7 @@ class FaultProxy::Connection {
     asio::error_code error;
     size_t count = 0;
     const asio::mutable_buffer place = asio::buffer(bytes);
-    if (tls_.has_value()) {
+    if (tls_ != nullptr) {
       count =
           co_await tls_->async_read_some(place, asio::redirect_error(asio::use_awaitable, error));
     } else {
@@ -128,7 +128,7 @@ class FaultProxy::Connection {
   asio::awaitable<bool> Write(std::string bytes) {
     asio::error_code error;
     const asio::const_buffer place = asio::buffer(bytes);
-    if (tls_.has_value()) {
+    if (tls_ != nullptr) {
       co_await asio::async_write(*tls_, place, asio::redirect_error(asio::use_awaitable, error));
     } else {
       co_await asio::async_write(*plain_, place, asio::redirect_error(asio::use_awaitable, error));
@@ -145,8 +145,9 @@ class FaultProxy::Connection {
   std::string buffer;  // what was read beyond the message so far
 
  private:
-  std::optional<tcp::socket> plain_;
-  std::optional<TlsStream> tls_;
+  // One of the two.
+  std::unique_ptr<tcp::socket> plain_;
+  std::unique_ptr<TlsStream> tls_;
 };
 
 std::string FaultProxy::Request::header(const std::string& name) const {

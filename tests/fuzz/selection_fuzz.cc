@@ -48,7 +48,8 @@ void SearchAgain(const std::string& expression, std::string_view value) {
 }  // namespace secretfs::providers
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace secretfs::providers;
+  using secretfs::providers::Language;
+  using secretfs::providers::Secret;
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   const size_t line = input.find('\n');
   const std::string property(input.substr(0, line));
@@ -58,8 +59,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   secret.value = secretfs::SecretBytes::CopyOf(value);
   for (const Language language :
        {Language::kPath, Language::kJmesPath, Language::kJsonKey, Language::kYamlKey}) {
-    SelectWith(secret, property, language);
+    secretfs::providers::SelectWith(secret, property, language);
   }
-  SearchAgain(property, value);
+  secretfs::providers::SearchAgain(property, value);
   return 0;
 }

@@ -29,7 +29,8 @@ constexpr std::string_view kDocument = R"({
 std::string At(std::string_view document, std::string_view path) {
   const auto found = FindProperty(document, path);
   if (!found.ok()) return absl::StatusCodeToString(found.status().code());
-  return found->has_value() ? std::string((*found)->begin(), (*found)->end()) : "-";
+  const std::optional<SecretString>& text = *found;
+  return text.has_value() ? std::string(text->begin(), text->end()) : "-";
 }
 std::string At(std::string_view path) { return At(kDocument, path); }
 
