@@ -33,9 +33,9 @@ struct GetFlags {
 
 absl::StatusOr<ManifestValue> ValueOfReference(const SecretReference& reference, Runtime& runtime) {
   const Environment environment = ProcessEnvironment();
-  // For the error when a local store's file does not exist.
   SECRETFS_ASSIGN_OR_RETURN(const k8s::Manifest manifest,
                             ManifestForUrl(reference.store, environment));
+  SECRETFS_RETURN_IF_ERROR(CheckLocalStoreExists(manifest));
   ManifestValue value;
   value.store = manifest.stores.front().name;
   value.key.ref = reference.ref;

@@ -12,18 +12,6 @@
 #include "cli/store_factory.h"
 
 namespace secretfs::cli {
-namespace {
-
-absl::Status CheckLocalStoreExists(const providers::StoreConfig& config) {
-  const auto* local = std::get_if<providers::LocalStoreConfig>(&config.provider);
-  struct stat attributes = {};
-  if (local == nullptr || StatFile(local->path, attributes) == 0) return absl::OkStatus();
-  return absl::NotFoundError(
-      Format("there is no store at {0}; 'secretfs store init --store {0}' makes one", local->path));
-}
-
-}  // namespace
-
 absl::StatusOr<k8s::Manifest> ReadManifestFiles(const std::vector<std::string>& paths) {
   SECRETFS_ASSIGN_OR_RETURN(k8s::Manifest manifest, k8s::ReadManifests(paths));
   for (const std::string& warning : manifest.warnings) Log().warn("{}", warning);
@@ -39,7 +27,6 @@ absl::StatusOr<k8s::Manifest> ReadManifestTexts(const k8s::NamedTexts& named_tex
 
 absl::StatusOr<k8s::Manifest> ManifestForUrl(const StoreUrl& url, const Environment& environment) {
   SECRETFS_ASSIGN_OR_RETURN(providers::StoreConfig store, StoreConfigFor(url, environment));
-  SECRETFS_RETURN_IF_ERROR(CheckLocalStoreExists(store));
   k8s::Manifest manifest;
   k8s::ManifestBrowse tree;
   tree.store = store.name;
@@ -49,6 +36,17 @@ absl::StatusOr<k8s::Manifest> ManifestForUrl(const StoreUrl& url, const Environm
   manifest.browse.push_back(std::move(tree));
   manifest.stores.push_back(std::move(store));
   return manifest;
+}
+
+absl::Status CheckLocalStoreExists(const k8s::Manifest& manifest) {
+  for (const providers::StoreConfig& store : manifest.stores) {
+    const auto* local = std::get_if<providers::LocalStoreConfig>(&store.provider);
+    struct stat attributes = {};
+    if (local == nullptr || StatFile(local->path, attributes) == 0) continue;
+    return absl::NotFoundError(Format(
+        "there is no store at {0}; 'secretfs store init --store {0}' makes one", local->path));
+  }
+  return absl::OkStatus();
 }
 
 void ApplyOverrides(const MountOverrides& overrides, k8s::Manifest& manifest) {

@@ -32,9 +32,12 @@ absl::StatusOr<k8s::Manifest> ReadManifestFiles(const std::vector<std::string>& 
 // The same for texts that were read already, without logging the warnings again.
 absl::StatusOr<k8s::Manifest> ReadManifestTexts(const k8s::NamedTexts& named_texts);
 
-// NotFound when a local store's file does not exist: with nothing but a URL, nobody can have meant
-// a store that will only exist later.
 absl::StatusOr<k8s::Manifest> ManifestForUrl(const StoreUrl& url, const Environment& environment);
+
+// NotFound when a local store's file does not exist: with nothing but a URL, nobody can have meant
+// a store that will only exist later. For commands, not for servers: one that starts while the
+// store is away still has the values of the last one.
+absl::Status CheckLocalStoreExists(const k8s::Manifest& manifest);
 
 void ApplyOverrides(const MountOverrides& overrides, k8s::Manifest& manifest);
 

@@ -154,6 +154,7 @@ absl::StatusOr<LaunchOptions> Prepare(const MountFlags& flags, const ParsedFlags
   k8s::Manifest manifest;
   if (flags.manifests.empty()) {
     SECRETFS_ASSIGN_OR_RETURN(manifest, ManifestForUrl(parsed.url, environment));
+    SECRETFS_RETURN_IF_ERROR(CheckLocalStoreExists(manifest));
   } else {
     SECRETFS_ASSIGN_OR_RETURN(manifest, ReadManifestFiles(flags.manifests));
   }

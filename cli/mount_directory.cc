@@ -1,5 +1,7 @@
 #include "cli/mount_directory.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <system_error>
 #include <vector>
@@ -30,8 +32,10 @@ std::string CanonicalMountDirectory(const std::string& directory) {
   std::error_code error;
   filesystem::path path = AbsolutePath(directory);
   if (!path.has_filename()) path = path.parent_path();  // "DIR/"
-  // Reading a link asks its folder, not what it points to.
-  if (filesystem::is_symlink(filesystem::symlink_status(path, error))) {
+  // Reading a link asks nobody where there is none; lstat would ask the mount's server, which may
+  // hang.
+  char target;
+  if (readlink(path.c_str(), &target, 1) > 0) {
     const filesystem::path resolved = filesystem::canonical(path, error);
     if (!error) return resolved.string();
   }
