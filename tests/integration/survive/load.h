@@ -25,7 +25,7 @@
 
 namespace secretfs::testing {
 
-// Between 500 bytes and 12 KiB, of another size than its neighbours.
+// Between 500 bytes and 12 KiB (1 KiB for cold files), of another size than its neighbours.
 std::string LoadValue(const std::string& file, int version);
 // The version of which `bytes` is a whole value; nothing when it is none of that file.
 std::optional<int> VersionOf(const std::string& file, const std::string& bytes);
