@@ -42,19 +42,6 @@ void Send(UniqueFd& parent, int exit_code) {
 
 }  // namespace
 
-void ReadyReport::Succeed(UniqueFd log) {
-  fflush(nullptr);
-  if (!parent_.valid()) {
-    if (log.valid()) dup2(log.get(), STDERR_FILENO);
-    return;
-  }
-  const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
-  dup2(null.get(), STDIN_FILENO);
-  dup2(null.get(), STDOUT_FILENO);
-  dup2(log.valid() ? log.get() : null.get(), STDERR_FILENO);
-  Send(parent_, kExitOk);
-}
-
 void ReadyReport::Fail(int exit_code) {
   if (parent_.valid()) Send(parent_, exit_code);
 }

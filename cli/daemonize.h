@@ -1,8 +1,9 @@
 #pragma once
 
 // Leaving the terminal: the parent waits until the child says that the mount is usable, and exits
-// with the child's code. Until then the child keeps stderr, so that its errors are seen. Main
-// thread, before any other exists.
+// with the child's code. Until then the child keeps stderr, so that its errors are seen; the
+// holder, which the child becomes, reports success (fs/holder/holder_launch.h). Main thread, before
+// any other exists.
 
 #include <optional>
 #include <string>
@@ -20,9 +21,6 @@ class ReadyReport {
   ReadyReport() = default;
   explicit ReadyReport(UniqueFd parent) : parent_(std::move(parent)) {}
 
-  // The mount is usable: stdin and stdout become /dev/null, stderr `log` (or /dev/null without
-  // one), and the parent exits 0. In the foreground only a given `log` takes the place of stderr.
-  void Succeed(UniqueFd log);
   // The parent exits with `exit_code`; the child has printed why.
   void Fail(int exit_code);
 
