@@ -153,4 +153,21 @@ SecretBytes SecretJsonToBytes(const SecretJson& json) {
   return DumpSecretJson(json);
 }
 
+const SecretJson* Member(const SecretJson& json, std::string_view name) {
+  if (!json.is_object()) return nullptr;
+  const auto found = json.find(SecretString(name));
+  return found == json.end() ? nullptr : &*found;
+}
+
+const SecretJson* ObjectMember(const SecretJson& json, std::string_view name) {
+  const SecretJson* member = Member(json, name);
+  return member != nullptr && member->is_object() ? member : nullptr;
+}
+
+std::string_view TextMember(const SecretJson& json, std::string_view name) {
+  const SecretJson* member = Member(json, name);
+  if (member == nullptr || !member->is_string()) return {};
+  return member->get_ref<const SecretString&>();
+}
+
 }  // namespace secretfs::providers

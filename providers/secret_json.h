@@ -30,4 +30,12 @@ SecretBytes DumpSecretJson(const SecretJson& json);
 // What a file of this JSON value holds: a string as it is, anything else as compact JSON.
 SecretBytes SecretJsonToBytes(const SecretJson& json);
 
+// Reading members: what is not there, or of another type, reads as nothing, never as an exception.
+// The results live as long as `json`, which may be of any type. Null when there is none.
+const SecretJson* Member(const SecretJson& json, std::string_view name);
+// Null unless it is an object.
+const SecretJson* ObjectMember(const SecretJson& json, std::string_view name);
+// "" unless it is a string.
+std::string_view TextMember(const SecretJson& json, std::string_view name);
+
 }  // namespace secretfs::providers

@@ -19,23 +19,11 @@ absl::StatusOr<SecretJson> ParseAnswer(std::string_view body) {
   return document;
 }
 
-const SecretJson* Member(const SecretJson& json, std::string_view name) {
-  if (!json.is_object()) return nullptr;
-  const auto found = json.find(SecretString(name));
-  return found == json.end() ? nullptr : &*found;
-}
-
 const SecretJson::array_t& ArrayMember(const SecretJson& json, std::string_view name) {
   static const SecretJson::array_t& none = *new SecretJson::array_t();
   const SecretJson* member = Member(json, name);
   if (member == nullptr || !member->is_array()) return none;
   return *member->get_ptr<const SecretJson::array_t*>();
-}
-
-std::string_view TextMember(const SecretJson& json, std::string_view name) {
-  const SecretJson* member = Member(json, name);
-  if (member == nullptr || !member->is_string()) return {};
-  return member->get_ref<const SecretString&>();
 }
 
 std::optional<WallTime> TimeMember(const SecretJson& json, std::string_view name) {

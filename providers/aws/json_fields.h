@@ -18,11 +18,8 @@ namespace secretfs::providers::aws {
 absl::StatusOr<SecretJson> ParseAnswer(std::string_view body);
 absl::Status UnexpectedAnswer(std::string_view what);
 
-const SecretJson* Member(const SecretJson& json, std::string_view name);
 // The member if it is an array; an empty one otherwise.
 const SecretJson::array_t& ArrayMember(const SecretJson& json, std::string_view name);
-// "" when there is none. The view lives as long as `json`.
-std::string_view TextMember(const SecretJson& json, std::string_view name);
 // Seconds since 1970, with or without a fraction.
 std::optional<WallTime> TimeMember(const SecretJson& json, std::string_view name);
 

@@ -23,23 +23,6 @@ constexpr int64_t kLongestLife = int64_t{1} << 31;
 constexpr int64_t kLatestTime = int64_t{1} << 33;
 constexpr size_t kLongestCode = 64;
 
-const SecretJson* Member(const SecretJson& json, std::string_view name) {
-  if (!json.is_object()) return nullptr;
-  const auto found = json.find(SecretString(name));
-  return found == json.end() ? nullptr : &*found;
-}
-
-const SecretJson* ObjectMember(const SecretJson& json, std::string_view name) {
-  const SecretJson* member = Member(json, name);
-  return member != nullptr && member->is_object() ? member : nullptr;
-}
-
-std::string_view TextMember(const SecretJson& json, std::string_view name) {
-  const SecretJson* member = Member(json, name);
-  if (member == nullptr || !member->is_string()) return {};
-  return member->get_ref<const SecretString&>();
-}
-
 // A whole number, also as text, which the metadata services prefer.
 std::optional<int64_t> IntegerMember(const SecretJson& json, std::string_view name) {
   const SecretJson* member = Member(json, name);

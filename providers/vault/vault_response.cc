@@ -17,23 +17,6 @@ constexpr size_t kErrorTextLimit = 200;
 // 68 years: longer leases are the same to everybody, and nanoseconds do not overflow.
 constexpr int64_t kDurationLimit = int64_t{1} << 31;
 
-const SecretJson* Member(const SecretJson& json, std::string_view name) {
-  if (!json.is_object()) return nullptr;
-  const auto found = json.find(SecretString(name));
-  return found == json.end() ? nullptr : &*found;
-}
-
-const SecretJson* ObjectMember(const SecretJson& json, std::string_view name) {
-  const SecretJson* member = Member(json, name);
-  return member != nullptr && member->is_object() ? member : nullptr;
-}
-
-std::string_view TextMember(const SecretJson& json, std::string_view name) {
-  const SecretJson* member = Member(json, name);
-  if (member == nullptr || !member->is_string()) return {};
-  return member->get_ref<const SecretString&>();
-}
-
 bool BoolMember(const SecretJson& json, std::string_view name) {
   const SecretJson* member = Member(json, name);
   return member != nullptr && member->is_boolean() && member->get<bool>();
