@@ -127,4 +127,15 @@ class Provider {
   virtual asio::awaitable<void> Close(RequestContext context);
 };
 
+// A store that is asked for one secret a request: Fetch asks for one after the other.
+class OneByOneProvider : public Provider {
+ public:
+  asio::awaitable<std::vector<absl::StatusOr<SecretPtr>>> Fetch(std::vector<SecretRef> refs,
+                                                                RequestContext context) final;
+
+ private:
+  virtual asio::awaitable<absl::StatusOr<SecretPtr>> FetchOne(SecretRef ref,
+                                                              MonotonicTime deadline) = 0;
+};
+
 }  // namespace secretfs::providers

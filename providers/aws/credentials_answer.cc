@@ -6,6 +6,7 @@
 
 #include "base/status.h"
 #include "base/text.h"
+#include "base/timestamp.h"
 #include "providers/aws/api_error.h"
 #include "providers/aws/json_fields.h"
 #include "providers/aws/xml.h"
@@ -18,7 +19,7 @@ absl::StatusOr<TemporaryCredentials> ParseRoleAnswer(std::string_view body) {
   std::optional<SecretBytes> token = XmlText(body, "SessionToken");
   const std::optional<SecretBytes> end = XmlText(body, "Expiration");
   const std::optional<WallTime> expiration =
-      end.has_value() ? ParseIsoTime(end->ExposeAsText()) : std::nullopt;
+      end.has_value() ? ParseTimestamp(end->ExposeAsText()) : std::nullopt;
   if (!id || id->empty() || !secret || secret->empty() || !token || token->empty() || !expiration) {
     return UnexpectedAnswer("it lacks credentials, or says not when they end");
   }
@@ -44,7 +45,7 @@ absl::StatusOr<AwsCredentials> ParseCredentials(std::string_view body, WallTime 
   if (credentials.access_key_id.empty() || credentials.secret_access_key.empty()) {
     return UnexpectedAnswer("it lacks AccessKeyId or SecretAccessKey");
   }
-  if (const auto end = ParseIsoTime(TextMember(json, "Expiration"))) {
+  if (const auto end = ParseTimestamp(TextMember(json, "Expiration"))) {
     credentials.expires_at = arrived + (*end - now);
   }
   return credentials;

@@ -1,9 +1,7 @@
 #include "providers/aws/json_fields.h"
 
 #include <cstdlib>
-#include <limits>
 
-#include "absl/time/time.h"
 #include "base/text.h"
 
 namespace secretfs::providers::aws {
@@ -36,19 +34,6 @@ std::optional<WallTime> TimeMember(const SecretJson& json, std::string_view name
   constexpr double kLatest = 8e9;
   if (!(seconds > 0 && seconds < kLatest)) return std::nullopt;
   return WallTime(Duration(static_cast<int64_t>(seconds * 1e3) * 1'000'000));
-}
-
-std::optional<WallTime> ParseIsoTime(std::string_view text) {
-  absl::Time time;
-  if (text.empty() || !absl::ParseTime(absl::RFC3339_full, ToAbsl(text), &time, nullptr)) {
-    return std::nullopt;
-  }
-  const int64_t nanoseconds = absl::ToUnixNanos(time);
-  if (nanoseconds == std::numeric_limits<int64_t>::max() ||
-      nanoseconds == std::numeric_limits<int64_t>::min()) {
-    return std::nullopt;
-  }
-  return WallTime(Duration(nanoseconds));
 }
 
 }  // namespace secretfs::providers::aws

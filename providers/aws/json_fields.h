@@ -23,7 +23,4 @@ const SecretJson::array_t& ArrayMember(const SecretJson& json, std::string_view 
 // Seconds since 1970, with or without a fraction.
 std::optional<WallTime> TimeMember(const SecretJson& json, std::string_view name);
 
-// A time as in 2026-11-24T18:00:00Z.
-std::optional<WallTime> ParseIsoTime(std::string_view text);
-
 }  // namespace secretfs::providers::aws

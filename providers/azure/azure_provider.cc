@@ -22,7 +22,7 @@ namespace {
 constexpr std::string_view kPageSize = "maxresults=25";  // the most that a vault gives
 constexpr size_t kMostVersionPages = 400;
 
-class AzureProvider final : public Provider {
+class AzureProvider final : public OneByOneProvider {
  public:
   AzureProvider(std::shared_ptr<KeyVault> vault, std::shared_ptr<Transport> metadata,
                 bool external_secrets_formats)
@@ -35,16 +35,6 @@ class AzureProvider final : public Provider {
   }
 
   Capabilities capabilities() const override { return {.list = true}; }
-
-  asio::awaitable<std::vector<absl::StatusOr<SecretPtr>>> Fetch(std::vector<SecretRef> refs,
-                                                                RequestContext context) override {
-    std::vector<absl::StatusOr<SecretPtr>> results;
-    for (const SecretRef& ref : refs) {
-      absl::StatusOr<SecretPtr> result = co_await FetchOne(ref, context.deadline);
-      results.push_back(std::move(result));
-    }
-    co_return results;
-  }
 
   asio::awaitable<absl::StatusOr<ListPage>> List(std::string prefix, std::string page,
                                                  RequestContext context) override {
@@ -84,7 +74,8 @@ class AzureProvider final : public Provider {
                                        deadline);
   }
 
-  asio::awaitable<absl::StatusOr<SecretPtr>> FetchOne(SecretRef ref, MonotonicTime deadline) {
+  asio::awaitable<absl::StatusOr<SecretPtr>> FetchOne(SecretRef ref,
+                                                      MonotonicTime deadline) override {
     const absl::StatusOr<ObjectKey> key = ParseKey(ref, external_secrets_formats_);
     if (!key.ok()) co_return key.status();
     std::string version = key->version;

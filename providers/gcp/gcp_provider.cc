@@ -22,7 +22,7 @@ std::string VersionOf(const AccessedVersion& accessed) {
   return Format("{}@{}", accessed.number, ContentVersion(accessed.value.bytes()));
 }
 
-class GcpProvider final : public Provider {
+class GcpProvider final : public OneByOneProvider {
  public:
   GcpProvider(const GcpStoreConfig& config, std::shared_ptr<Client> client,
               std::shared_ptr<Session> session)
@@ -36,16 +36,6 @@ class GcpProvider final : public Provider {
   ~GcpProvider() override { client_->Stop(); }
 
   Capabilities capabilities() const override { return {.list = true}; }
-
-  asio::awaitable<std::vector<absl::StatusOr<SecretPtr>>> Fetch(std::vector<SecretRef> refs,
-                                                                RequestContext context) override {
-    std::vector<absl::StatusOr<SecretPtr>> results;
-    for (const SecretRef& ref : refs) {
-      absl::StatusOr<SecretPtr> result = co_await FetchOne(ref, context.deadline);
-      results.push_back(std::move(result));
-    }
-    co_return results;
-  }
 
   asio::awaitable<absl::StatusOr<ListPage>> List(std::string prefix, std::string page,
                                                  RequestContext context) override {
@@ -89,7 +79,8 @@ class GcpProvider final : public Provider {
   }
 
  private:
-  asio::awaitable<absl::StatusOr<SecretPtr>> FetchOne(SecretRef ref, MonotonicTime deadline) {
+  asio::awaitable<absl::StatusOr<SecretPtr>> FetchOne(SecretRef ref,
+                                                      MonotonicTime deadline) override {
     absl::StatusOr<SecretName> name = ParseKey(ref, home_);
     if (!name.ok()) co_return name.status();
     Api::Accessed accessed = co_await api_->Access(*name, deadline);

@@ -44,7 +44,7 @@ bool Names(std::string_view wanted, std::string_view version) {
   return wanted == version || wanted == version.substr(0, version.find('@'));
 }
 
-class KubernetesProvider final : public Provider {
+class KubernetesProvider final : public OneByOneProvider {
  public:
   KubernetesProvider(std::shared_ptr<ApiClient> client, const std::string& name_space,
                      const Clock& clock)
@@ -53,16 +53,6 @@ class KubernetesProvider final : public Provider {
 
   Capabilities capabilities() const override {
     return {.list = true, .watch = true, .structured = true};
-  }
-
-  asio::awaitable<std::vector<absl::StatusOr<SecretPtr>>> Fetch(std::vector<SecretRef> refs,
-                                                                RequestContext context) override {
-    std::vector<absl::StatusOr<SecretPtr>> results;
-    for (const SecretRef& ref : refs) {
-      absl::StatusOr<SecretPtr> result = co_await FetchOne(ref, context.deadline);
-      results.push_back(std::move(result));
-    }
-    co_return results;
   }
 
   asio::awaitable<absl::StatusOr<ListPage>> List(std::string prefix, std::string page,
@@ -154,7 +144,8 @@ class KubernetesProvider final : public Provider {
     std::optional<std::string> found_;
   };
 
-  asio::awaitable<absl::StatusOr<SecretPtr>> FetchOne(SecretRef ref, MonotonicTime deadline) {
+  asio::awaitable<absl::StatusOr<SecretPtr>> FetchOne(SecretRef ref,
+                                                      MonotonicTime deadline) override {
     if (!IsObjectName(ref.key)) {
       co_return absl::InvalidArgumentError(
           Format("'{}' is no name of a Secret: lower case letters, digits, '-' and '.'", ref.key));

@@ -44,7 +44,7 @@ bool SaysMore(const absl::Status& candidate, const absl::Status& than) {
   return rank(candidate) > rank(than);
 }
 
-class VaultProvider final : public Provider {
+class VaultProvider final : public OneByOneProvider {
  public:
   VaultProvider(std::string mount, Engine engine, std::shared_ptr<Client> client,
                 std::shared_ptr<Session> session)
@@ -56,16 +56,6 @@ class VaultProvider final : public Provider {
   ~VaultProvider() override { client_->Stop(); }
 
   Capabilities capabilities() const override { return {.list = true, .structured = true}; }
-
-  asio::awaitable<std::vector<absl::StatusOr<SecretPtr>>> Fetch(std::vector<SecretRef> refs,
-                                                                RequestContext context) override {
-    std::vector<absl::StatusOr<SecretPtr>> results;
-    for (const SecretRef& ref : refs) {
-      absl::StatusOr<SecretPtr> result = co_await FetchOne(ref, context.deadline);
-      results.push_back(std::move(result));
-    }
-    co_return results;
-  }
 
   asio::awaitable<absl::StatusOr<ListPage>> List(std::string prefix, std::string,
                                                  RequestContext context) override {
@@ -108,7 +98,8 @@ class VaultProvider final : public Provider {
   using Entries = std::vector<ListEntry>;
   using Found = std::optional<Mount>;
 
-  asio::awaitable<absl::StatusOr<SecretPtr>> FetchOne(SecretRef ref, MonotonicTime deadline) {
+  asio::awaitable<absl::StatusOr<SecretPtr>> FetchOne(SecretRef ref,
+                                                      MonotonicTime deadline) override {
     const absl::StatusOr<ParsedKey> key = ParseKey(ref);
     if (!key.ok()) co_return key.status();
     Operation<SecretPtr> read = [this, key = *key, deadline](TokenBytes token) {

@@ -4,9 +4,9 @@
 #include <limits>
 #include <utility>
 
-#include "absl/time/time.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "base/timestamp.h"
 #include "providers/content_version.h"
 #include "providers/secret_json.h"
 
@@ -51,23 +51,9 @@ absl::StatusOr<SecretJson> ParseDocument(std::string_view body) {
   return document;
 }
 
-std::optional<WallTime> ParseTime(std::string_view text) {
-  absl::Time time;
-  if (text.empty() || !absl::ParseTime(absl::RFC3339_full, ToAbsl(text), &time, nullptr)) {
-    return std::nullopt;
-  }
-  // Outside of what nanoseconds since 1970 can hold, Abseil saturates; such times say nothing.
-  const int64_t nanoseconds = absl::ToUnixNanos(time);
-  if (nanoseconds == std::numeric_limits<int64_t>::max() ||
-      nanoseconds == std::numeric_limits<int64_t>::min()) {
-    return std::nullopt;
-  }
-  return WallTime(Duration(nanoseconds));
-}
-
 // Dates and numbers may be shown; whatever else stands in their place may not.
 std::string SafeTime(std::string_view text) {
-  return ParseTime(text).has_value() ? std::string(text) : std::string();
+  return ParseTimestamp(text).has_value() ? std::string(text) : std::string();
 }
 
 void FillFields(const SecretJson& data, Secret& secret) {
@@ -79,7 +65,7 @@ void FillFields(const SecretJson& data, Secret& secret) {
 
 // The longest time for which a version with a planned deletion may be used.
 std::optional<Duration> UntilDeletion(const SecretJson& metadata, WallTime now) {
-  const std::optional<WallTime> deletion = ParseTime(TextMember(metadata, "deletion_time"));
+  const std::optional<WallTime> deletion = ParseTimestamp(TextMember(metadata, "deletion_time"));
   if (!deletion.has_value()) return std::nullopt;
   return std::max(*deletion - now, Duration(0));
 }
@@ -127,7 +113,7 @@ absl::StatusOr<Secret> ParseVersionedSecret(std::string_view body, WallTime now)
   Secret secret;
   FillFields(*data, secret);
   const std::string_view created = TextMember(*metadata, "created_time");
-  secret.changed_at = ParseTime(created);
+  secret.changed_at = ParseTimestamp(created);
   secret.version = Format("{}@{}", *number, SafeTime(created));
   secret.time_to_live = UntilDeletion(*metadata, now);
   return secret;

@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "tests/fakes/test_certificates.h"
+#include "tests/integration/support/server_programs.h"
 #include "tests/integration/vault/vault_fixture.h"
 
 namespace secretfs::testing {

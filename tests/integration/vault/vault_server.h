@@ -80,7 +80,4 @@ class VaultServer {
 // The folder with the program `vault` and the folder `plugins`.
 std::filesystem::path VaultPrograms();
 
-// A port of 127.0.0.1 on which nothing listens now.
-uint16_t FreePort();
-
 }  // namespace secretfs::testing

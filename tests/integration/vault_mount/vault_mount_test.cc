@@ -12,6 +12,7 @@
 #include <cerrno>
 
 #include "tests/integration/support/mounted_binary.h"
+#include "tests/integration/support/server_programs.h"
 #include "tests/integration/vault/vault_server.h"
 
 namespace secretfs::testing {
