@@ -16,7 +16,7 @@ namespace secretfs {
 namespace {
 
 constexpr size_t kChunk = 64 * 1024;
-constexpr size_t kPage = 4096;
+constexpr size_t kPageBytes = 4096;
 constexpr size_t kSmallest = 64;
 constexpr size_t kLargestShared = 4096;
 constexpr size_t kClasses = 7;  // 64, 128, … 4096
@@ -25,7 +25,7 @@ size_t ClassOf(size_t size) {
   return std::bit_width(std::max(size, kSmallest) - 1) - std::bit_width(kSmallest - 1);
 }
 
-size_t RoundToPages(size_t size) { return (size + kPage - 1) / kPage * kPage; }
+size_t RoundToPages(size_t size) { return (size + kPageBytes - 1) / kPageBytes * kPageBytes; }
 
 // Small pieces: each class has a list of free pieces, threaded through a side vector so that freed
 // memory stays all zero. A chunk belongs to one class for ever; chunks are never unmapped, because

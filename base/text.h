@@ -25,4 +25,13 @@ inline absl::string_view ToAbsl(std::string_view text) { return {text.data(), te
 inline std::string_view ToStd(absl::string_view text) { return {text.data(), text.size()}; }
 inline std::string_view MessageOf(const absl::Status& status) { return ToStd(status.message()); }
 
+// ASCII letters only, whatever the locale: names of schemes, hosts and headers.
+inline std::string LowerCase(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lower;
+}
+
 }  // namespace secretfs

@@ -1,6 +1,5 @@
 #include "cli/expansion.h"
 
-#include <asio/experimental/as_tuple.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
@@ -19,7 +18,6 @@
 namespace secretfs::cli {
 namespace {
 
-constexpr auto kAwait = asio::experimental::as_tuple(asio::use_awaitable);
 // More names than that are a mistake in the expression, and no directory to work with.
 constexpr size_t kMostFound = 100'000;
 

@@ -9,6 +9,8 @@
 // Thread-safety: coroutines run on the I/O thread.
 
 #include <asio/awaitable.hpp>
+#include <asio/experimental/as_tuple.hpp>
+#include <asio/use_awaitable.hpp>
 #include <map>
 #include <string>
 #include <vector>
@@ -18,6 +20,9 @@
 #include "k8s/manifest/manifest.h"
 
 namespace secretfs::cli {
+
+// How a coroutine waits for a timer without an exception.
+inline constexpr auto kAwait = asio::experimental::as_tuple(asio::use_awaitable);
 
 struct Expansion {
   cache::StoreId store;

@@ -1,6 +1,5 @@
 #include "cli/expansion_source.h"
 
-#include <asio/experimental/as_tuple.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
@@ -15,7 +14,6 @@
 namespace secretfs::cli {
 namespace {
 
-constexpr auto kAwait = asio::experimental::as_tuple(asio::use_awaitable);
 // A fetch costs nothing here, so a whole mount may come at once.
 constexpr size_t kBatch = 1000;
 

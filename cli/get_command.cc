@@ -69,7 +69,7 @@ std::string NearMissesInStore(const cache::EntryKey& key, Runtime& runtime) {
   return k8s::DidYouMean(key.ref.key, std::vector<std::string_view>(keys.begin(), keys.end()));
 }
 
-absl::Status WriteAll(const SecretBytes& value) {
+absl::Status WriteToStdout(const SecretBytes& value) {
   const std::string_view bytes = value.ExposeAsText();
   for (size_t written = 0; written < bytes.size();) {
     const ssize_t count = write(STDOUT_FILENO, bytes.data() + written, bytes.size() - written);
@@ -92,7 +92,7 @@ absl::Status Get(const GetFlags& flags, const SecretReference& reference, Runtim
   }
   SECRETFS_RETURN_IF_ERROR(snapshot.status());
   SECRETFS_ASSIGN_OR_RETURN(const SecretBytes bytes, SelectValue(value, *snapshot));
-  return WriteAll(bytes);
+  return WriteToStdout(bytes);
 }
 
 int RunGet(const GetFlags& flags) {

@@ -14,7 +14,7 @@ namespace secretfs::cli {
 namespace {
 
 // More than the longest deadline that makes sense for a reader.
-constexpr std::chrono::seconds kPatience(120);
+constexpr std::chrono::seconds kRefreshPatience(120);
 
 // The path below the mount; people also give the path of the file itself.
 std::string PathInside(const std::string& directory, const std::string& path) {
@@ -30,7 +30,7 @@ absl::Status Refresh(const std::string& given, const std::string& path) {
   SECRETFS_ASSIGN_OR_RETURN(
       const ControlResponse response,
       client.Ask({.kind = ControlRequest::Kind::kRefresh, .path = PathInside(directory, path)},
-                 kPatience));
+                 kRefreshPatience));
   return response.status;
 }
 

@@ -19,12 +19,12 @@
 namespace secretfs::cli {
 namespace {
 
-constexpr std::chrono::seconds kPatience(10);
+constexpr std::chrono::seconds kStatusPatience(10);
 
 absl::StatusOr<MountReport> AskForReport(ControlClient client) {
   SECRETFS_ASSIGN_OR_RETURN(
       ControlResponse response,
-      client.Ask({.kind = ControlRequest::Kind::kStatus, .path = {}}, kPatience));
+      client.Ask({.kind = ControlRequest::Kind::kStatus, .path = {}}, kStatusPatience));
   SECRETFS_RETURN_IF_ERROR(response.status);
   if (!response.report.has_value()) return absl::InternalError("the answer has no mount");
   return *std::move(response.report);

@@ -19,12 +19,12 @@ namespace secretfs::cli {
 namespace {
 
 // Unmounting takes up to five seconds, revoking leases three more.
-constexpr std::chrono::seconds kPatience(15);
+constexpr std::chrono::seconds kUnmountPatience(15);
 constexpr std::chrono::milliseconds kPause(5);
 
 // The mount goes first; then leases are given back until the holder has ended.
 absl::Status AwaitEnd(const std::string& socket) {
-  const auto end = std::chrono::steady_clock::now() + kPatience;
+  const auto end = std::chrono::steady_clock::now() + kUnmountPatience;
   while (std::chrono::steady_clock::now() < end) {
     if (!fs::AskHolder(socket).ok()) return absl::OkStatus();
     std::this_thread::sleep_for(kPause);

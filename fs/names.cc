@@ -125,6 +125,11 @@ std::optional<InodeNumber> ParseHiddenInodeName(std::string_view name) {
   return InodeNumber(number);
 }
 
+std::string_view LeafOf(std::string_view path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
 bool IsWithin(std::string_view path, std::string_view root) {
   if (root.empty() || path == root) return true;
   return path.starts_with(root) && path[root.size()] == '/';

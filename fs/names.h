@@ -28,6 +28,9 @@ std::optional<InodeNumber> ParseHiddenInodeName(std::string_view name);
 // Whether the shown path `path` is `root` or stands below it; "" is above everything.
 bool IsWithin(std::string_view path, std::string_view root);
 
+// What stands behind the last '/'; all of `path` when there is none.
+std::string_view LeafOf(std::string_view path);
+
 // How a store's name is shown. Almost every name is shown as it is. A name that no directory entry
 // can hold is percent-encoded: '/' as "%2F", NUL as "%00", "." and ".." as "%2E" and "%2E%2E", the
 // empty name as "%"; each '%' of such a name becomes "%25". So does each '%' of a name that looks

@@ -13,12 +13,6 @@
 #include "fs/operations_impl.h"
 
 namespace secretfs::fs {
-namespace {
-
-std::string LeafOf(const std::string& path) { return path.substr(path.rfind('/') + 1); }
-
-}  // namespace
-
 void OperationsImpl::StartTree() {
   if (manifest_ != nullptr) {
     for (const auto& slot : manifest_->slots()) {

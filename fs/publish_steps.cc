@@ -6,17 +6,10 @@
 #include <string_view>
 
 #include "base/log.h"
+#include "fs/names.h"
 
 namespace secretfs::fs {
 namespace {
-
-constexpr char kDataLink[] = "..data";
-constexpr char kTemporaryLink[] = "..data_tmp";
-
-std::string_view LeafOf(std::string_view path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string_view::npos ? path : path.substr(slash + 1);
-}
 
 // Makes the kernel look up `path` again although it remembers it; see publisher.h.
 void LookUpAgain(const std::string& path, const PublishTarget& target) {
@@ -76,14 +69,14 @@ void ForgetStaleNames(const PublishPlan& plan, bool reached, const PublishTarget
 bool SwitchDirectly(const std::string& data_target, const PublishTarget& target) {
   const Caller self{.is_publisher = true};
   Operations& operations = *target.operations;
-  Outcome<Entry> link = operations.MakeSymlink(kRootInode, kTemporaryLink, data_target, self);
-  if (link.error == EEXIST && operations.Unlink(kRootInode, kTemporaryLink, self) == 0) {
-    link = operations.MakeSymlink(kRootInode, kTemporaryLink, data_target, self);
+  Outcome<Entry> link = operations.MakeSymlink(kRootInode, kTemporaryDataLink, data_target, self);
+  if (link.error == EEXIST && operations.Unlink(kRootInode, kTemporaryDataLink, self) == 0) {
+    link = operations.MakeSymlink(kRootInode, kTemporaryDataLink, data_target, self);
   }
   if (link.error != 0) return false;
-  const int error = operations.Rename(kRootInode, kTemporaryLink, kRootInode, kDataLink, self);
+  const int error = operations.Rename(kRootInode, kTemporaryDataLink, kRootInode, kDataLink, self);
   operations.Forget(link.value.attributes.inode, 1);
-  Invalidate({.parent = kRootInode, .name = kDataLink}, target);
+  Invalidate({.parent = kRootInode, .name = std::string(kDataLink)}, target);
   return error == 0;
 }
 

@@ -11,12 +11,10 @@
 #include <cstdint>
 
 #include "fs/mount_table.h"
+#include "fs/names.h"
 
 namespace secretfs::fs {
 namespace {
-
-constexpr char kDataLink[] = "..data";
-constexpr char kTemporaryLink[] = "..data_tmp";
 
 // Opens `path` below `root` without leaving the mount, whatever is mounted or linked inside.
 UniqueFd OpenBelow(int root, const std::string& path, int flags) {
@@ -56,14 +54,14 @@ bool IsPathBelowMount(std::string_view path) {
 
 int SwitchDataThroughMount(int root, const std::string& target) {
   if (!IsNameInMount(target)) return EINVAL;
-  if (symlinkat(target.c_str(), root, kTemporaryLink) != 0) {
+  if (symlinkat(target.c_str(), root, kTemporaryDataLink.data()) != 0) {
     // Left by a predecessor that died in between.
-    if (errno != EEXIST || unlinkat(root, kTemporaryLink, 0) != 0 ||
-        symlinkat(target.c_str(), root, kTemporaryLink) != 0) {
+    if (errno != EEXIST || unlinkat(root, kTemporaryDataLink.data(), 0) != 0 ||
+        symlinkat(target.c_str(), root, kTemporaryDataLink.data()) != 0) {
       return errno;
     }
   }
-  return renameat(root, kTemporaryLink, root, kDataLink) == 0 ? 0 : errno;
+  return renameat(root, kTemporaryDataLink.data(), root, kDataLink.data()) == 0 ? 0 : errno;
 }
 
 int TouchThroughMount(int root, const std::string& path, dev_t device_number) {

@@ -72,7 +72,7 @@ absl::Status CheckForClashes(const std::vector<NamedValue>& values) {
   return absl::OkStatus();
 }
 
-absl::Status MakeFolder(const std::string& folder) {
+absl::Status MakeOneFolder(const std::string& folder) {
   if (mkdir(folder.c_str(), 0700) == 0 || errno == EEXIST) return absl::OkStatus();
   return providers::local::SystemError("make the folder", folder, errno);
 }
@@ -80,7 +80,7 @@ absl::Status MakeFolder(const std::string& folder) {
 absl::Status WriteValue(const std::string& folder, const NamedValue& one) {
   for (size_t slash = one.name.find('/'); slash != std::string::npos;
        slash = one.name.find('/', slash + 1)) {
-    SECRETFS_RETURN_IF_ERROR(MakeFolder(Format("{}/{}", folder, one.name.substr(0, slash))));
+    SECRETFS_RETURN_IF_ERROR(MakeOneFolder(Format("{}/{}", folder, one.name.substr(0, slash))));
   }
   const std::string path = Format("{}/{}", folder, one.name);
   const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
@@ -95,7 +95,7 @@ absl::Status ExportToFolder(const std::string& folder, const std::vector<NamedVa
     return absl::AlreadyExistsError(
         Format("{} exists and is not an empty folder; nothing was written", folder));
   }
-  SECRETFS_RETURN_IF_ERROR(MakeFolder(folder));
+  SECRETFS_RETURN_IF_ERROR(MakeOneFolder(folder));
   Progress progress("writing file", values.size());
   for (const NamedValue& one : values) {
     if (const absl::Status written = WriteValue(folder, one); !written.ok()) {

@@ -43,11 +43,11 @@ struct Made {
 };
 
 // Folders of a store are made private; those that exist stay as they are.
-absl::Status MakeFolder(const std::string& folder) {
+absl::Status MakeFolders(const std::string& folder) {
   std::error_code error;
   if (std::filesystem::is_directory(folder, error)) return absl::OkStatus();
   const std::string parent = providers::local::FolderOf(folder);
-  if (parent != folder) SECRETFS_RETURN_IF_ERROR(MakeFolder(parent));
+  if (parent != folder) SECRETFS_RETURN_IF_ERROR(MakeFolders(parent));
   if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
     return providers::local::SystemError("make the folder", folder, errno);
   }
@@ -63,10 +63,10 @@ absl::StatusOr<Made> Init(const InitFlags& flags) {
   if (providers::local::IdentityOf(config.path).ok()) {
     return absl::AlreadyExistsError(Format("there is a file at {} already", config.path));
   }
-  SECRETFS_RETURN_IF_ERROR(MakeFolder(providers::local::FolderOf(config.path)));
+  SECRETFS_RETURN_IF_ERROR(MakeFolders(providers::local::FolderOf(config.path)));
   Made made{.store = config.path, .key_file = config.key.key_file, .closed_with = {}};
   if (!made.key_file.empty() && !providers::local::IdentityOf(made.key_file).ok()) {
-    SECRETFS_RETURN_IF_ERROR(MakeFolder(providers::local::FolderOf(made.key_file)));
+    SECRETFS_RETURN_IF_ERROR(MakeFolders(providers::local::FolderOf(made.key_file)));
     SECRETFS_RETURN_IF_ERROR(providers::local::CreateKeyFile(made.key_file));
     made.key_file_is_new = true;
   }

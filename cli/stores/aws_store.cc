@@ -10,7 +10,7 @@ namespace {
 
 using providers::AwsStoreConfig;
 
-struct PathsOfAuth {
+struct PathsOfAwsAuth {
   const PathVisitor& visit;
   void operator()(providers::AwsDefaultAuth&) const {}
   void operator()(providers::AwsStaticAuth& auth) const {
@@ -22,7 +22,7 @@ struct PathsOfAuth {
   void operator()(providers::AwsContainerAuth& auth) const { VisitPaths(auth.token, visit); }
 };
 
-struct IdentityOfAuth {
+struct IdentityOfAwsAuth {
   std::string operator()(const providers::AwsDefaultAuth& auth) const {
     return Format("default;{}", auth.profile);
   }
@@ -59,14 +59,14 @@ std::string FailoverOf(const AwsStoreConfig& config) {
 
 void VisitPaths(AwsStoreConfig& config, const PathVisitor& visit) {
   VisitPaths(config.tls, visit);
-  std::visit(PathsOfAuth{visit}, config.auth);
+  std::visit(PathsOfAwsAuth{visit}, config.auth);
 }
 
 std::string IdentityOf(const AwsStoreConfig& config) {
   return Format("aws;{};{};{};{};{};{};{};{};{};{};{}", static_cast<int>(config.service),
                 config.region, config.prefix, config.endpoint, config.sts_endpoint, config.fips,
                 config.dual_stack, RolesOf(config), FailoverOf(config), Describe(config.tls),
-                std::visit(IdentityOfAuth(), config.auth));
+                std::visit(IdentityOfAwsAuth(), config.auth));
 }
 
 absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(const AwsStoreConfig& config,

@@ -14,7 +14,7 @@ namespace {
 using providers::AzureIdentifier;
 using providers::AzureStoreConfig;
 
-struct PathsOfAuth {
+struct PathsOfAzureAuth {
   const PathVisitor& visit;
   void operator()(providers::AzureClientSecretAuth& auth) const {
     VisitPaths(auth.client_id.source, visit);
@@ -37,7 +37,7 @@ std::string Describe(const AzureIdentifier& identifier) {
   return Format("{};{}", identifier.text, Describe(identifier.source));
 }
 
-struct IdentityOfAuth {
+struct IdentityOfAzureAuth {
   std::string operator()(const providers::AzureClientSecretAuth& auth) const {
     return Format("secret;{};{}", Describe(auth.client_id), Describe(auth.client_secret));
   }
@@ -59,7 +59,7 @@ void VisitPaths(AzureStoreConfig& config, const PathVisitor& visit) {
   VisitPaths(config.tls, visit);
   VisitPaths(config.tenant_id.source, visit);
   VisitPaths(config.identity_header, visit);
-  std::visit(PathsOfAuth{visit}, config.auth);
+  std::visit(PathsOfAzureAuth{visit}, config.auth);
 }
 
 std::string IdentityOf(const AzureStoreConfig& config) {
@@ -67,7 +67,7 @@ std::string IdentityOf(const AzureStoreConfig& config) {
                 Describe(config.tenant_id), config.environment_type, config.authority_host,
                 config.resource, config.verify_challenge_resource, Describe(config.tls),
                 config.external_secrets_formats, config.metadata_host, config.identity_endpoint,
-                Describe(config.identity_header), std::visit(IdentityOfAuth(), config.auth));
+                Describe(config.identity_header), std::visit(IdentityOfAzureAuth(), config.auth));
 }
 
 absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(const AzureStoreConfig& config,

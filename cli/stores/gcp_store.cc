@@ -14,7 +14,7 @@ namespace {
 
 using providers::GcpStoreConfig;
 
-struct PathsOfAuth {
+struct PathsOfGcpAuth {
   const PathVisitor& visit;
   void operator()(providers::GcpDefaultAuth& auth) const {
     visit(auth.credentials_file);
@@ -30,7 +30,7 @@ struct PathsOfAuth {
   }
 };
 
-struct IdentityOfAuth {
+struct IdentityOfGcpAuth {
   std::string operator()(const providers::GcpDefaultAuth& auth) const {
     return Format("default;{};{}", auth.credentials_file, auth.well_known_file);
   }
@@ -88,7 +88,7 @@ std::string SubjectTokenFile(const providers::CredentialSource& source) {
 
 void VisitPaths(GcpStoreConfig& config, const PathVisitor& visit) {
   VisitPaths(config.tls, visit);
-  std::visit(PathsOfAuth{visit}, config.auth);
+  std::visit(PathsOfGcpAuth{visit}, config.auth);
 }
 
 std::string IdentityOf(const GcpStoreConfig& config) {
@@ -96,7 +96,7 @@ std::string IdentityOf(const GcpStoreConfig& config) {
                 static_cast<int>(config.secret_version_selection_policy), config.quota_project,
                 config.endpoints.secret_manager, config.endpoints.sts,
                 config.endpoints.iam_credentials, config.endpoints.metadata, Describe(config.tls),
-                std::visit(IdentityOfAuth(), config.auth));
+                std::visit(IdentityOfGcpAuth(), config.auth));
 }
 
 absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(const GcpStoreConfig& config,

@@ -15,7 +15,7 @@ namespace {
 using providers::KubernetesAccess;
 using providers::KubernetesStoreConfig;
 
-struct IdentityOfAuth {
+struct IdentityOfKubernetesAuth {
   std::string operator()(const std::monostate&) const { return "as found"; }
   std::string operator()(const providers::KubernetesCertificateAuth&) const {
     return "certificate";  // which one is part of the TLS settings
@@ -38,7 +38,7 @@ void VisitPathsOf(KubernetesAccess& access, const PathVisitor& visit) {
 
 std::string IdentityOfAccess(const KubernetesAccess& access) {
   return Format("{};{};{}", access.url, Describe(access.tls),
-                std::visit(IdentityOfAuth(), access.auth));
+                std::visit(IdentityOfKubernetesAuth(), access.auth));
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ namespace {
 
 using providers::VaultStoreConfig;
 
-struct PathsOfAuth {
+struct PathsOfVaultAuth {
   const PathVisitor& visit;
   void operator()(providers::VaultTokenAuth& auth) const { VisitPaths(auth.token, visit); }
   void operator()(providers::VaultAppRoleAuth& auth) const {
@@ -23,7 +23,7 @@ struct PathsOfAuth {
   void operator()(providers::VaultKubernetesAuth& auth) const { VisitPaths(auth.jwt, visit); }
 };
 
-struct IdentityOfAuth {
+struct IdentityOfVaultAuth {
   std::string operator()(const providers::VaultTokenAuth& auth) const {
     return Format("token;{}", Describe(auth.token));
   }
@@ -43,7 +43,7 @@ struct IdentityOfAuth {
 
 void VisitPaths(VaultStoreConfig& config, const PathVisitor& visit) {
   VisitPaths(config.tls, visit);
-  std::visit(PathsOfAuth{visit}, config.auth);
+  std::visit(PathsOfVaultAuth{visit}, config.auth);
 }
 
 std::string IdentityOf(const VaultStoreConfig& config) {
@@ -53,7 +53,7 @@ std::string IdentityOf(const VaultStoreConfig& config) {
   }
   return Format("vault;{};{};{};{};{};{};{}", config.server, config.path, config.version,
                 config.name_space, Describe(config.tls), headers,
-                std::visit(IdentityOfAuth(), config.auth));
+                std::visit(IdentityOfVaultAuth(), config.auth));
 }
 
 absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(const VaultStoreConfig& config,

@@ -15,13 +15,13 @@
 namespace secretfs::fs {
 namespace {
 
-constexpr uint32_t kMagic = 0x7366686c;
+constexpr uint32_t kLaunchMagic = 0x7366686c;
 constexpr uint32_t kVersion = 1;
 constexpr size_t kLongestLaunch = 4 << 20;
 
 // For both directions: `Launch` may be const.
 template <typename Wire, typename Launch>
-void Fields(Wire& wire, Launch& launch) {
+void LaunchFields(Wire& wire, Launch& launch) {
   const auto all = [&](auto&... fields) { (wire(fields), ...); };
   all(launch.server_arguments, launch.server_group, launch.openable, launch.server_timeout,
       launch.keep_values, launch.kept_bytes, launch.use_resend, launch.upgrade_on_hangup,
@@ -72,9 +72,9 @@ absl::Status Check(const HolderLaunch& launch) {
 
 absl::StatusOr<UniqueFd> WriteHolderLaunch(const HolderLaunch& launch) {
   WireWriter wire;
-  wire(kMagic);
+  wire(kLaunchMagic);
   wire(kVersion);
-  Fields(wire, launch);
+  LaunchFields(wire, launch);
   wire(launch.server_user.has_value());
   wire(launch.server_user.value_or(0));
   wire(static_cast<uint32_t>(launch.mounts.size()));
@@ -97,7 +97,8 @@ absl::StatusOr<HolderLaunch> ReadHolderLaunch(int descriptor) {
   uint32_t magic = 0, version = 0, mounts = 0;
   wire(magic);
   wire(version);
-  if (magic != kMagic) return absl::InvalidArgumentError("what was read is no holder's launch");
+  if (magic != kLaunchMagic)
+    return absl::InvalidArgumentError("what was read is no holder's launch");
   if (version != kVersion) {
     return absl::FailedPreconditionError(
         Format("the holder's launch is of version {}, this program reads version {}: secretfs and "
@@ -105,7 +106,7 @@ absl::StatusOr<HolderLaunch> ReadHolderLaunch(int descriptor) {
                version, kVersion));
   }
   HolderLaunch launch;
-  Fields(wire, launch);
+  LaunchFields(wire, launch);
   bool has_user = false;
   uid_t user = 0;
   wire(has_user);

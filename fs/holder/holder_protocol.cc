@@ -13,7 +13,7 @@
 namespace secretfs::fs {
 namespace {
 
-constexpr uint32_t kMagic = 0x73666864;
+constexpr uint32_t kMessageMagic = 0x73666864;
 
 // The fields of each message in their order, for both directions: `Message` may be const.
 template <typename Wire, typename Message>
@@ -59,7 +59,7 @@ std::string Encode(const Variant& message) {
   return std::visit(
       [](const auto& part) {
         WireWriter wire;
-        wire(kMagic);
+        wire(kMessageMagic);
         wire(kHolderProtocol);
         wire(part.kType);
         Fields(wire, part);
@@ -102,7 +102,7 @@ absl::StatusOr<Message> DecodeMessage(std::string_view bytes, size_t descriptors
   wire(magic);
   wire(version);
   wire(type);
-  if (magic != kMagic || version == 0) {
+  if (magic != kMessageMagic || version == 0) {
     return absl::InvalidArgumentError("what arrived is no message of the holder's protocol");
   }
   if (version != kHolderProtocol) {

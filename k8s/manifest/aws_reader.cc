@@ -52,7 +52,7 @@ providers::AwsContainerAuth ReadContainer(const Value& block, const StoreContext
   return auth;
 }
 
-providers::AwsAuth ReadAuth(const Value& block, const StoreContext& context) {
+providers::AwsAuth ReadAwsAuth(const Value& block, const StoreContext& context) {
   const std::vector<std::string_view> methods{"profile",     "accessKey", "secretRef",
                                               "webIdentity", "container", "jwt"};
   const Fields fields(block, methods);
@@ -106,16 +106,6 @@ bool ReadFlag(const Fields& fields, std::string_view name) {
   return flag && flag->AsBool().value_or(false);
 }
 
-std::string ReadAddress(const Fields& fields, std::string_view name) {
-  const auto value = fields.Find(name);
-  if (!value) return "";
-  std::string address = value->AsNonEmptyString().value_or("");
-  if (!address.empty() && !address.starts_with("https://") && !address.starts_with("http://")) {
-    value->Problem(Format("{} is no address; expected https://HOST[:PORT]", Quote(address)));
-  }
-  return address;
-}
-
 }  // namespace
 
 providers::AwsStoreConfig ReadAws(const Value& block, const StoreContext& context) {
@@ -140,7 +130,7 @@ providers::AwsStoreConfig ReadAws(const Value& block, const StoreContext& contex
   aws.fips = ReadFlag(fields, "fips");
   aws.dual_stack = ReadFlag(fields, "dualStack");
   aws.tls = ReadTlsOf(fields, context);
-  if (const auto auth = fields.Find("auth")) aws.auth = ReadAuth(*auth, context);
+  if (const auto auth = fields.Find("auth")) aws.auth = ReadAwsAuth(*auth, context);
   if (const auto deletion = fields.Find("secretsManager")) {
     deletion->Warn("has no effect: secretfs deletes no secrets");
   }

@@ -31,13 +31,6 @@ constexpr std::array<Cloud, 5> kClouds{{
     {"azuregermancloud", "GermanCloud", "vault.microsoftazure.de"},
 }};
 
-std::string LowerCase(std::string_view text) {
-  std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return lower;
-}
-
 // The provider ignores spaces around what it reads.
 std::string Trimmed(std::string text) {
   while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.pop_back();
@@ -57,7 +50,7 @@ bool IsTrue(const Fields& fields, std::string_view name) {
   return value && !Text(fields, name).empty() && value->AsBool().value_or(false);
 }
 
-const Cloud& ReadCloud(const Fields& parameters) {
+const Cloud& CloudOf(const Fields& parameters) {
   const std::string name = LowerCase(Text(parameters, "cloudName"));
   if (name.empty()) return kClouds.front();
   for (const Cloud& cloud : kClouds) {
@@ -85,7 +78,7 @@ std::string ReadVaultUrl(const Fields& parameters, const Cloud& cloud) {
   return Format("https://{}.{}", name, cloud.vault_domain);
 }
 
-providers::AzureAuth ReadAuth(const Fields& parameters) {
+providers::AzureAuth ReadClassAuth(const Fields& parameters) {
   for (const std::string_view name : {"usePodIdentity", "useAzureTokenProxy"}) {
     if (IsTrue(parameters, name)) {
       parameters.Find(name)->Problem(
@@ -127,12 +120,12 @@ AzureStoreConfig ReadStore(const Fields& parameters) {
         "is not built into this version; expected a store in secretfs.yaml with authorityHost and "
         "resource");
   }
-  const Cloud& cloud = ReadCloud(parameters);
+  const Cloud& cloud = CloudOf(parameters);
   if (!Text(parameters, "cloudName").empty()) azure.environment_type = cloud.environment_type;
   azure.vault_url = ReadVaultUrl(parameters, cloud);
   azure.tenant_id.text = Text(parameters, "tenantID");
   if (azure.tenant_id.text.empty()) azure.tenant_id.text = Text(parameters, "tenantId");
-  azure.auth = ReadAuth(parameters);
+  azure.auth = ReadClassAuth(parameters);
   return azure;
 }
 

@@ -19,16 +19,6 @@ CredentialSource CredentialOf(const Fields& fields, std::string_view name,
   return ReadCredential(*value, context).value_or(CredentialSource{});
 }
 
-std::string ReadAddress(const Fields& fields, std::string_view name) {
-  const auto value = fields.Find(name);
-  if (!value) return "";
-  std::string address = value->AsNonEmptyString().value_or("");
-  if (!address.empty() && !address.starts_with("https://") && !address.starts_with("http://")) {
-    value->Problem(Format("{} is no address; expected https://HOST[:PORT]", Quote(address)));
-  }
-  return address;
-}
-
 // External Secrets names the service account whose token it would ask the cluster for.
 void WarnOfReference(const Fields& fields, bool has_token) {
   const auto reference = fields.Find("serviceAccountRef");
@@ -108,7 +98,7 @@ providers::GcpAuth ReadFederation(const Value& block, const StoreContext& contex
   return auth;
 }
 
-providers::GcpAuth ReadAuth(const Value& block, const StoreContext& context) {
+providers::GcpAuth ReadGcpAuth(const Value& block, const StoreContext& context) {
   const Fields fields(
       block, {"secretRef", "workloadIdentity", "workloadIdentityFederation", "credentials"});
   const auto method = fields.FindOneOf(
@@ -136,7 +126,7 @@ providers::GcpStoreConfig ReadGcp(const Value& block, const StoreContext& contex
                                            {"LatestOrFetch", GcpVersionSelection::kLatestOrFetch}})
             .value_or(GcpVersionSelection::kLatestOrFail);
   }
-  if (const auto auth = fields.Find("auth")) gcp.auth = ReadAuth(*auth, context);
+  if (const auto auth = fields.Find("auth")) gcp.auth = ReadGcpAuth(*auth, context);
   gcp.quota_project = fields.String("quotaProject");
   gcp.endpoints.secret_manager = ReadAddress(fields, "endpoint");
   gcp.tls = ReadTlsOf(fields, context);

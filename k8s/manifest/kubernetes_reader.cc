@@ -94,7 +94,8 @@ void ReadServiceAccount(const Value& block, const StoreContext& context,
   store.service_account = std::move(account);
 }
 
-void ReadAuth(const Value& block, const StoreContext& context, KubernetesStoreConfig& store) {
+void ReadKubernetesAuth(const Value& block, const StoreContext& context,
+                        KubernetesStoreConfig& store) {
   const Fields fields(block, {"cert", "token", "serviceAccount"});
   const auto method = fields.FindOneOf({"cert", "token", "serviceAccount"}, true);
   if (!method) return;
@@ -128,7 +129,7 @@ KubernetesStoreConfig ReadKubernetesStore(const Value& block, const StoreContext
   if (const auto name_space = fields.Find("remoteNamespace")) {
     store.remote_namespace = name_space->AsNonEmptyString().value_or(store.remote_namespace);
   }
-  if (const auto auth = fields.Find("auth")) ReadAuth(*auth, context, store);
+  if (const auto auth = fields.Find("auth")) ReadKubernetesAuth(*auth, context, store);
   ReadKubeconfigOf(fields, context, store);
   return store;
 }

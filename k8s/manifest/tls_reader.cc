@@ -1,6 +1,7 @@
 #include "k8s/manifest/tls_reader.h"
 
 #include "base/text.h"
+#include "k8s/manifest/problems.h"
 
 namespace secretfs::k8s {
 namespace {
@@ -72,6 +73,16 @@ providers::TlsConfig ReadTlsOf(const Fields& fields, const StoreContext& context
   if (const auto tls = fields.Find("tls")) ReadTls(*tls, result);
   result.ca_bundle = ReadAuthorities(fields, context);
   return result;
+}
+
+std::string ReadAddress(const Fields& fields, std::string_view name) {
+  const auto value = fields.Find(name);
+  if (!value) return "";
+  std::string address = value->AsNonEmptyString().value_or("");
+  if (!address.empty() && !address.starts_with("https://") && !address.starts_with("http://")) {
+    value->Problem(Format("{} is no address; expected https://HOST[:PORT]", Quote(address)));
+  }
+  return address;
 }
 
 }  // namespace secretfs::k8s

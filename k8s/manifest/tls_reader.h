@@ -17,4 +17,7 @@ std::string ReadAuthorities(const Fields& fields, const StoreContext& context);
 // returned.
 providers::TlsConfig ReadTlsOf(const Fields& fields, const StoreContext& context);
 
+// The address of a service that stands in the field `name`; "" without one.
+std::string ReadAddress(const Fields& fields, std::string_view name);
+
 }  // namespace secretfs::k8s

@@ -85,8 +85,8 @@ providers::VaultAuth ReadKubernetes(const Value& block, const StoreContext& cont
   return auth;
 }
 
-providers::VaultAuth ReadAuth(const Value& block, const StoreContext& context,
-                              const std::string& name_space) {
+providers::VaultAuth ReadVaultAuth(const Value& block, const StoreContext& context,
+                                   const std::string& name_space) {
   static const std::vector<std::string_view> kLater{"cert", "ldap", "userPass", "iam", "gcp"};
   std::vector<std::string_view> methods{"token", "tokenSecretRef", "appRole", "jwt", "kubernetes"};
   methods.insert(methods.end(), kLater.begin(), kLater.end());
@@ -150,7 +150,7 @@ providers::VaultStoreConfig ReadVault(const Value& block, const StoreContext& co
   if (const auto headers = fields.Find("headers")) ReadHeaders(*headers, vault.headers);
   vault.tls = ReadTlsOf(fields, context);
   if (const auto auth = fields.Find("auth")) {
-    vault.auth = ReadAuth(*auth, context, vault.name_space);
+    vault.auth = ReadVaultAuth(*auth, context, vault.name_space);
   }
   return vault;
 }

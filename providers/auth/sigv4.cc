@@ -76,14 +76,6 @@ Digest Hmac(std::span<const std::byte> key, std::string_view text) {
   return digest;
 }
 
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
-std::string LowerCase(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(), Lower);
-  return result;
-}
-
 struct UrlParts {
   std::string host;  // as the Host header has it
   std::string_view path, query;

@@ -15,7 +15,7 @@
 namespace secretfs::providers::aws {
 namespace {
 
-constexpr size_t kAnswerLimit = 64 << 10;
+constexpr size_t kCredentialsLimit = 64 << 10;
 // Where nothing answers, a container's or workstation's first read must not wait for long.
 constexpr Duration kInstancePatience = std::chrono::seconds(2);
 
@@ -45,7 +45,7 @@ asio::awaitable<absl::StatusOr<HttpResponse>> HttpCredentials::Send(HttpRequest 
                                                                     std::string what) {
   const std::shared_ptr<HttpClient> client = http_;
   if (client == nullptr) co_return absl::CancelledError("the store is closed");
-  request.body_limit = kAnswerLimit;
+  request.body_limit = kCredentialsLimit;
   absl::StatusOr<HttpResponse> response = co_await client->Send(std::move(request));
   if (!response.ok()) co_return WithContext(response.status(), what);
   const absl::Status status = HttpStatus(*response, what, clock_.WallNow());

@@ -12,14 +12,6 @@ namespace {
 constexpr std::string_view kScheme = "bearer";
 constexpr std::string_view kDefaultScope = "/.default";
 
-char Lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
-
-std::string LowerCase(std::string_view text) {
-  std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), Lower);
-  return lower;
-}
-
 void SkipSeparators(std::string_view& text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == ',' || text.front() == '\t')) {
     text.remove_prefix(1);

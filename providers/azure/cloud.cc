@@ -38,13 +38,6 @@ constexpr std::array<std::string_view, 8> kDomains{
     "managedhsm.usgovcloudapi.net", kChina.vault_domain,           "managedhsm.azure.cn",
     kGerman.vault_domain,           "managedhsm.microsoftazure.de"};
 
-std::string LowerCase(std::string_view text) {
-  std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return lower;
-}
-
 }  // namespace
 
 std::optional<Cloud> FindCloud(std::string_view name) {

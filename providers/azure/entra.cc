@@ -12,15 +12,15 @@
 namespace secretfs::providers::azure {
 namespace {
 
-constexpr size_t kAnswerLimit = size_t{256} << 10;
+constexpr size_t kTokenAnswerLimit = size_t{256} << 10;
 
 // Entra's numbers for the mistakes that people make, in own words: its own texts may repeat what
 // was sent.
-struct Explanation {
+struct LoginExplanation {
   int64_t number;
   std::string_view text;
 };
-constexpr std::array<Explanation, 17> kExplanations{{
+constexpr std::array<LoginExplanation, 17> kLoginExplanations{{
     {700016, "the tenant has no application with this client id"},
     {700211, "no federated credential of the application has the token's issuer"},
     {700212, "no federated credential of the application has the token's audience"},
@@ -40,8 +40,8 @@ constexpr std::array<Explanation, 17> kExplanations{{
     {500011, "the tenant knows no such resource; is it a vault of this cloud?"},
 }};
 
-std::string_view Explain(int64_t number) {
-  for (const Explanation& explanation : kExplanations) {
+std::string_view ExplainLogin(int64_t number) {
+  for (const LoginExplanation& explanation : kLoginExplanations) {
     if (explanation.number == number) return explanation.text;
   }
   return "";
@@ -87,7 +87,7 @@ asio::awaitable<absl::StatusOr<AccessToken>> Entra::GetToken(Audience audience, 
   request.headers.emplace_back("Accept", SecretBytes::CopyOf("application/json"));
   request.body = form.Finish();
   request.deadline = deadline;
-  request.body_limit = kAnswerLimit;
+  request.body_limit = kTokenAnswerLimit;
   const absl::StatusOr<HttpResponse> response = co_await transport_->Send(std::move(request));
   if (!response.ok()) co_return WithContext(response.status(), "Entra");
   if (response->status != 200) co_return Refusal(*response, audience);
@@ -105,7 +105,7 @@ absl::Status Entra::Refusal(const HttpResponse& response, const Audience& audien
   std::string reason = error.error;
   if (error.number != 0) {
     reason += Format("{}AADSTS{}", reason.empty() ? "" : ", ", error.number);
-    const std::string_view explanation = Explain(error.number);
+    const std::string_view explanation = ExplainLogin(error.number);
     if (!explanation.empty()) reason += Format(": {}", explanation);
   }
   const std::string message = reason.empty() ? std::string(MessageOf(status))

@@ -14,7 +14,7 @@ namespace secretfs::providers::azure {
 namespace {
 
 constexpr std::string_view kMetadataHost = "http://169.254.169.254";
-constexpr size_t kAnswerLimit = size_t{256} << 10;
+constexpr size_t kMetadataAnswerLimit = size_t{256} << 10;
 // It is on the same machine or nowhere: outside Azure the address leads into silence.
 constexpr Duration kPatience = std::chrono::seconds(5);
 
@@ -69,7 +69,7 @@ class ManagedIdentitySource final : public TokenSource {
     request.headers.emplace_back("Metadata", SecretBytes::CopyOf("true"));
     request.url += Format("&resource={}{}", Encode(audience.resource), WhichIdentity());
     request.deadline = std::min(deadline, transport_->clock().Now() + kPatience);
-    request.body_limit = kAnswerLimit;
+    request.body_limit = kMetadataAnswerLimit;
     const absl::StatusOr<HttpResponse> response = co_await transport_->Send(std::move(request));
     if (!response.ok()) {
       co_return WithContext(response.status(),

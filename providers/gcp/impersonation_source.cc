@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::chrono::seconds kDefaultLife = std::chrono::hours(1);
 constexpr std::chrono::seconds kShortestLife = std::chrono::minutes(10);
-constexpr size_t kAnswerLimit = 256 << 10;
+constexpr size_t kImpersonationAnswerLimit = 256 << 10;
 
 SecretString Text(std::string_view text) { return SecretString(text); }
 
@@ -44,7 +44,7 @@ class ImpersonationSource final : public TokenSource {
     request.headers.emplace_back("Authorization", BearerAuthorization(own->token));
     request.body = Body();
     request.deadline = deadline;
-    request.body_limit = kAnswerLimit;
+    request.body_limit = kImpersonationAnswerLimit;
     const absl::StatusOr<HttpResponse> response = co_await client_->Send(std::move(request));
     if (!response.ok()) co_return WithContext(response.status(), "asking for a token");
     const WallTime now = client_->clock().WallNow();

@@ -12,7 +12,7 @@
 namespace secretfs::providers::gcp {
 namespace {
 
-constexpr size_t kAnswerLimit = 256 << 10;
+constexpr size_t kMetadataAnswerLimit = 256 << 10;
 constexpr const char* kProductName = "/sys/class/dmi/id/product_name";
 
 // What Google's own clients look at where no variable names the server.
@@ -63,7 +63,7 @@ asio::awaitable<absl::StatusOr<SecretBytes>> MetadataServer::Get(std::string pat
   request.url = Format("http://{}/computeMetadata/v1/{}", host_, path);
   request.headers.emplace_back("Metadata-Flavor", SecretBytes::CopyOf("Google"));
   request.deadline = deadline;
-  request.body_limit = kAnswerLimit;
+  request.body_limit = kMetadataAnswerLimit;
   absl::StatusOr<HttpResponse> response = co_await client_->SendDirectly(std::move(request));
   if (!response.ok()) {
     if (absl::IsCancelled(response.status()) || host_given_ || IsGoogleMachine()) {

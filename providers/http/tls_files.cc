@@ -20,7 +20,7 @@ namespace {
 constexpr Duration kReadAgain = std::chrono::minutes(5);
 constexpr size_t kFileLimit = size_t{4} << 20;
 
-MonotonicTime Now() { return std::chrono::steady_clock::now(); }
+MonotonicTime TimeNow() { return std::chrono::steady_clock::now(); }
 
 // Not merely missing: then the name has to stay, for curl's error to say it.
 bool MayNotOpen(const std::string& path) {
@@ -53,7 +53,7 @@ bool Same(const std::shared_ptr<const SecretBytes>& a,
 TlsFiles::TlsFiles(TlsConfig given) : given_(std::move(given)), usable_(given_) { (void)Read(); }
 
 bool TlsFiles::Refresh() {
-  if (!is_brokered_ || Now() - read_at_ < kReadAgain) return false;
+  if (!is_brokered_ || TimeNow() - read_at_ < kReadAgain) return false;
   return Read();
 }
 
@@ -79,7 +79,7 @@ bool TlsFiles::Read() {
       usable.client_key = std::make_shared<const SecretBytes>(*std::move(key_text));
     }
   }
-  read_at_ = Now();
+  read_at_ = TimeNow();
   // A file that is away for the moment does not take away what was read of it.
   if (is_brokered_ && !is_brokered) return false;
   const bool differs = usable.ca_bundle != usable_.ca_bundle || usable.ca_file != usable_.ca_file ||

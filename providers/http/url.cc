@@ -25,12 +25,6 @@ std::string Part(CURLU* url, CURLUPart part, unsigned flags = 0) {
   return result;
 }
 
-std::string LowerCase(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return text;
-}
-
 absl::StatusOr<UniqueUrl> Parse(const std::string& url) {
   UniqueUrl parsed(curl_url());
   if (curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), CURLU_PATH_AS_IS) != CURLUE_OK) {

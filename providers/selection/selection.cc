@@ -22,13 +22,13 @@ namespace {
 // --- selecting
 
 // The first name of a simple path with its escapes undone, and what follows the dot after it.
-struct Step {
+struct PropertyStep {
   std::string name;
   std::optional<std::string_view> rest;  // nothing: it was the last
 };
 
-Step FirstStep(std::string_view path) {
-  Step step;
+PropertyStep FirstPropertyStep(std::string_view path) {
+  PropertyStep step;
   for (size_t i = 0; i < path.size(); ++i) {
     if (path[i] == '.') {
       step.rest = path.substr(i + 1);
@@ -66,7 +66,7 @@ absl::Status DoesNotExist(const SecretJson& root, std::string_view property) {
   const SecretJson* value = &root;
   std::optional<std::string_view> path = property;
   while (path.has_value()) {
-    const Step step = FirstStep(*path);
+    const PropertyStep step = FirstPropertyStep(*path);
     const SecretJson* next = Child(*value, step.name);
     if (next == nullptr) {
       const std::string_view before = property.substr(0, property.size() - path->size());

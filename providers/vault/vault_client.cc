@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "providers/http/http_status.h"
+#include "providers/vault/vault_key.h"
 #include "providers/vault/vault_response.h"
 
 namespace secretfs::providers::vault {
@@ -34,12 +35,6 @@ absl::StatusOr<std::string> NormalAddress(std::string_view server) {
     Log().warn("Vault at {}: tokens and secrets travel without TLS", server);
   }
   return std::string(server);
-}
-
-std::string WithoutEndSlashes(std::string_view text) {
-  while (text.ends_with('/')) text.remove_suffix(1);
-  while (text.starts_with('/')) text.remove_prefix(1);
-  return std::string(text);
 }
 
 absl::Status CheckHeaders(const std::map<std::string, std::string>& headers) {

@@ -169,4 +169,10 @@ std::string ListPath(const Location& location) {
 
 std::string DisplayPath(const Location& location) { return Join(location.mount, location.path); }
 
+std::string WithoutEndSlashes(std::string_view path) {
+  while (path.ends_with('/')) path.remove_suffix(1);
+  while (path.starts_with('/')) path.remove_prefix(1);
+  return std::string(path);
+}
+
 }  // namespace secretfs::providers::vault

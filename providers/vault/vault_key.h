@@ -69,6 +69,9 @@ std::string ReadPath(const Location& location);
 std::string ListPath(const Location& location);
 std::string EncodePath(std::string_view path);
 
+// Without any '/' at the beginning and the end.
+std::string WithoutEndSlashes(std::string_view path);
+
 // What people see: mount and path as one.
 std::string DisplayPath(const Location& location);
 

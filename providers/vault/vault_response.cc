@@ -9,6 +9,7 @@
 #include "base/timestamp.h"
 #include "providers/content_version.h"
 #include "providers/secret_json.h"
+#include "providers/vault/vault_key.h"
 
 namespace secretfs::providers::vault {
 namespace {
@@ -78,12 +79,6 @@ Engine EngineOf(const SecretJson& description) {
     return versioned ? Engine::kKv2 : Engine::kKv1;
   }
   return Engine::kOther;
-}
-
-std::string WithoutEndSlashes(std::string_view path) {
-  while (!path.empty() && path.back() == '/') path.remove_suffix(1);
-  while (!path.empty() && path.front() == '/') path.remove_prefix(1);
-  return std::string(path);
 }
 
 template <typename Function>

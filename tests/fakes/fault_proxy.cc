@@ -32,16 +32,10 @@ std::string_view Trim(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
 }
 
-std::string LowerCase(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return result;
-}
-
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
 // The first line and the headers of a message's head.
-std::string ParseHead(std::string_view head, Headers& headers) {
+std::string ParseProxiedHead(std::string_view head, Headers& headers) {
   std::string_view line = head.substr(0, head.find("\r\n"));
   const std::string first(line);
   for (size_t at = line.size() + 2; at < head.size(); at += line.size() + 2) {
@@ -75,7 +69,7 @@ FaultProxy::Reply ParseReply(std::string_view message) {
   FaultProxy::Reply reply;
   Headers headers;
   const size_t head = message.find(kEndOfHead);
-  const std::string first = ParseHead(message.substr(0, head + 2), headers);
+  const std::string first = ParseProxiedHead(message.substr(0, head + 2), headers);
   reply.status = std::atoi(first.c_str() + std::min(first.size(), first.find(' ') + 1));
   reply.body = message.substr(std::min(message.size(), head + kEndOfHead.size()));
   for (auto& [name, value] : headers) {
@@ -277,7 +271,7 @@ asio::awaitable<bool> FaultProxy::ServeOne(ConnectionPtr client) {
   const size_t head = buffer.find(kEndOfHead) + kEndOfHead.size();
   Request request;
   Headers headers;
-  const std::string first = ParseHead(std::string_view(buffer).substr(0, head - 2), headers);
+  const std::string first = ParseProxiedHead(std::string_view(buffer).substr(0, head - 2), headers);
   request.method = first.substr(0, first.find(' '));
   request.target = first.substr(first.find(' ') + 1, first.rfind(' ') - first.find(' ') - 1);
   for (const auto& [name, value] : headers) request.headers.emplace(LowerCase(name), value);

@@ -14,7 +14,7 @@
 namespace secretfs::fakes {
 namespace {
 
-void Require(bool good) {
+void RequireJwt(bool good) {
   if (!good) abort();  // only a broken OpenSSL gets here
 }
 
@@ -45,15 +45,15 @@ struct RsaKey::Key {
 
 RsaKey::RsaKey() : key_(std::make_unique<Key>()) {
   key_->pkey = EVP_RSA_gen(2048);
-  Require(key_->pkey != nullptr);
+  RequireJwt(key_->pkey != nullptr);
 }
 
 RsaKey::~RsaKey() { EVP_PKEY_free(key_->pkey); }
 
 std::string RsaKey::PrivatePem() const {
   BIO* out = BIO_new(BIO_s_mem());
-  Require(PEM_write_bio_PKCS8PrivateKey(out, key_->pkey, nullptr, nullptr, 0, nullptr, nullptr) ==
-          1);
+  RequireJwt(
+      PEM_write_bio_PKCS8PrivateKey(out, key_->pkey, nullptr, nullptr, 0, nullptr, nullptr) == 1);
   char* data = nullptr;
   const long size = BIO_get_mem_data(out, &data);
   std::string text(data, static_cast<size_t>(size));
@@ -66,11 +66,11 @@ std::string RsaKey::Sign(const nlohmann::json& claims, const std::string& key_id
   const std::string text = Base64Url(header.dump()) + "." + Base64Url(claims.dump());
   EVP_MD_CTX* context = EVP_MD_CTX_new();
   size_t size = 0;
-  Require(EVP_DigestSignInit(context, nullptr, EVP_sha256(), nullptr, key_->pkey) == 1);
-  Require(EVP_DigestSign(context, nullptr, &size, Bytes(text), text.size()) == 1);
+  RequireJwt(EVP_DigestSignInit(context, nullptr, EVP_sha256(), nullptr, key_->pkey) == 1);
+  RequireJwt(EVP_DigestSign(context, nullptr, &size, Bytes(text), text.size()) == 1);
   std::string signature(size, '\0');
-  Require(EVP_DigestSign(context, reinterpret_cast<unsigned char*>(signature.data()), &size,
-                         Bytes(text), text.size()) == 1);
+  RequireJwt(EVP_DigestSign(context, reinterpret_cast<unsigned char*>(signature.data()), &size,
+                            Bytes(text), text.size()) == 1);
   EVP_MD_CTX_free(context);
   return text + "." + Base64Url(signature);
 }
@@ -78,7 +78,7 @@ std::string RsaKey::Sign(const nlohmann::json& claims, const std::string& key_id
 bool RsaKey::Verifies(const ParsedJwt& token) const {
   if (token.header.value("alg", "") != "RS256") return false;
   EVP_MD_CTX* context = EVP_MD_CTX_new();
-  Require(EVP_DigestVerifyInit(context, nullptr, EVP_sha256(), nullptr, key_->pkey) == 1);
+  RequireJwt(EVP_DigestVerifyInit(context, nullptr, EVP_sha256(), nullptr, key_->pkey) == 1);
   const bool good = EVP_DigestVerify(context, Bytes(token.signature), token.signature.size(),
                                      Bytes(token.signed_text), token.signed_text.size()) == 1;
   EVP_MD_CTX_free(context);
@@ -126,7 +126,7 @@ std::optional<std::string> FromBase64(std::string_view text) {
 
 std::string RandomText(size_t bytes) {
   std::vector<unsigned char> random(bytes);
-  Require(RAND_bytes(random.data(), static_cast<int>(bytes)) == 1);
+  RequireJwt(RAND_bytes(random.data(), static_cast<int>(bytes)) == 1);
   std::string text;
   for (const unsigned char byte : random) text += Format("{:02x}", byte);
   return text;

@@ -34,12 +34,6 @@ std::string_view Trim(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
 }
 
-std::string LowerCase(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) c = static_cast<char>(tolower(static_cast<unsigned char>(c)));
-  return result;
-}
-
 // Fills method, target and headers from the bytes up to the empty line.
 void ParseHead(std::string_view head, HttpTestServer::Request& request) {
   std::string_view line = head.substr(0, head.find("\r\n"));

@@ -9,7 +9,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr std::chrono::seconds kPatience(10);
+constexpr std::chrono::seconds kRunPatience(10);
 
 class RunCommandTest : public CliTest {
  protected:
@@ -52,12 +52,12 @@ TEST_F(RunCommandTest, ArgumentsBehindTheDashesAreTheProgramsOwn) {
 
 TEST_F(RunCommandTest, ValuesAreInNoOtherEnvironmentOrArgument) {
   ChildProcess run(RunScript({}, "echo ready; sleep 30"));
-  ASSERT_TRUE(run.WaitForLine("ready", kPatience)) << run.errors();
+  ASSERT_TRUE(run.WaitForLine("ready", kRunPatience)) << run.errors();
   const std::string self = "/proc/" + std::to_string(run.pid());
   const std::string seen = ReadFile(self + "/environ") + ReadFile(self + "/cmdline");
   EXPECT_THAT(seen, AllOf(HasSubstr("secretfs"), Not(HasSubstr("first"))));
   run.Signal(SIGTERM);
-  run.Wait(kPatience);
+  run.Wait(kRunPatience);
 }
 
 TEST_F(RunCommandTest, PassesTheExitCodeThrough) {
@@ -76,12 +76,12 @@ TEST_F(RunCommandTest, PassesSignalsOn) {
   ChildProcess run(RunScript({},
                              "trap 'echo usr1' USR1; trap 'echo term; exit 9' TERM; echo ready; "
                              "while :; do sleep 0.05; done"));
-  ASSERT_TRUE(run.WaitForLine("ready", kPatience)) << run.errors();
+  ASSERT_TRUE(run.WaitForLine("ready", kRunPatience)) << run.errors();
   run.Signal(SIGUSR1);
-  EXPECT_TRUE(run.WaitForLine("usr1", kPatience));
+  EXPECT_TRUE(run.WaitForLine("usr1", kRunPatience));
   run.Signal(SIGTERM);
-  EXPECT_TRUE(run.WaitForLine("term", kPatience));
-  EXPECT_EQ(run.Wait(kPatience), 9);
+  EXPECT_TRUE(run.WaitForLine("term", kRunPatience));
+  EXPECT_EQ(run.Wait(kRunPatience), 9);
 }
 
 TEST_F(RunCommandTest, ReapsOrphansOnlyEndsWithTheProgram) {
@@ -113,36 +113,36 @@ TEST_F(RunCommandTest, RestartsWithTheNewValue) {
   ChildProcess run(RunScript({"--on-change", "restart"},
                              "trap 'echo stopping; exit 0' TERM; echo \"got $DB_PASSWORD\"; "
                              "while :; do sleep 0.05; done"));
-  ASSERT_TRUE(run.WaitForLine("got first", kPatience)) << run.errors();
+  ASSERT_TRUE(run.WaitForLine("got first", kRunPatience)) << run.errors();
   Put("db/password", "second");
-  EXPECT_TRUE(run.WaitForLine("stopping", kPatience));
-  EXPECT_TRUE(run.WaitForLine("got second", kPatience));
+  EXPECT_TRUE(run.WaitForLine("stopping", kRunPatience));
+  EXPECT_TRUE(run.WaitForLine("got second", kRunPatience));
   Put("db/password", "third");
-  EXPECT_TRUE(run.WaitForLine("got third", kPatience));
+  EXPECT_TRUE(run.WaitForLine("got third", kRunPatience));
   run.Signal(SIGTERM);
-  EXPECT_EQ(run.Wait(kPatience), 0) << run.errors();
+  EXPECT_EQ(run.Wait(kRunPatience), 0) << run.errors();
 }
 
 TEST_F(RunCommandTest, KillsAProgramThatDoesNotStop) {
   ChildProcess run(RunScript({"--on-change", "restart", "--stop-timeout", "200ms"},
                              "[ \"$DB_PASSWORD\" = first ] && trap '' TERM; "
                              "echo \"got $DB_PASSWORD\"; while :; do sleep 0.05; done"));
-  ASSERT_TRUE(run.WaitForLine("got first", kPatience)) << run.errors();
+  ASSERT_TRUE(run.WaitForLine("got first", kRunPatience)) << run.errors();
   Put("db/password", "second");
-  EXPECT_TRUE(run.WaitForLine("got second", kPatience));
+  EXPECT_TRUE(run.WaitForLine("got second", kRunPatience));
   run.Signal(SIGTERM);
-  EXPECT_EQ(run.Wait(kPatience), 128 + SIGTERM);
+  EXPECT_EQ(run.Wait(kRunPatience), 128 + SIGTERM);
 }
 
 TEST_F(RunCommandTest, SendsASignalOnAChange) {
   ChildProcess run(RunScript({"--on-change", "signal:HUP"},
                              "trap 'echo reloading' HUP; echo ready; "
                              "while :; do sleep 0.05; done"));
-  ASSERT_TRUE(run.WaitForLine("ready", kPatience)) << run.errors();
+  ASSERT_TRUE(run.WaitForLine("ready", kRunPatience)) << run.errors();
   Put("token", "tok2");
-  EXPECT_TRUE(run.WaitForLine("reloading", kPatience)) << run.errors();
+  EXPECT_TRUE(run.WaitForLine("reloading", kRunPatience)) << run.errors();
   run.Signal(SIGTERM);
-  EXPECT_EQ(run.Wait(kPatience), 128 + SIGTERM);
+  EXPECT_EQ(run.Wait(kRunPatience), 128 + SIGTERM);
 }
 
 TEST_F(RunCommandTest, RunsACommandWithTheNewValuesOnAChange) {
@@ -151,25 +151,25 @@ TEST_F(RunCommandTest, RunsACommandWithTheNewValuesOnAChange) {
                                                  ".tmp; mv " + out + ".tmp " + out},
                              "echo $$; while :; do sleep 0.05; done"));
   const auto pid =
-      run.WaitForLine([](const std::string& line) { return !line.empty(); }, kPatience);
+      run.WaitForLine([](const std::string& line) { return !line.empty(); }, kRunPatience);
   ASSERT_TRUE(pid.has_value()) << run.errors();
   Put("token", "tok2");
   EXPECT_TRUE(Eventually([&] { return ReadFile(out) == "tok2 " + *pid + "\n"; })) << run.errors();
   run.Signal(SIGTERM);
-  run.Wait(kPatience);
+  run.Wait(kRunPatience);
 }
 
 TEST_F(RunCommandTest, AChangeOfNothingDoesNotRestart) {
   ChildProcess run(RunScript({"--on-change", "restart"},
                              "trap 'exit 0' TERM; echo \"got $DB_PASSWORD\"; "
                              "while :; do sleep 0.05; done"));
-  ASSERT_TRUE(run.WaitForLine("got first", kPatience)) << run.errors();
+  ASSERT_TRUE(run.WaitForLine("got first", kRunPatience)) << run.errors();
   Put("db/password", "first");   // a new version with the same bytes
   Put("elsewhere", "x");         // not in the manifest
   Put("db/password", "second");  // the marker: what came before has been seen by now
-  ASSERT_TRUE(run.WaitForLine("got second", kPatience));
+  ASSERT_TRUE(run.WaitForLine("got second", kRunPatience));
   run.Signal(SIGTERM);
-  EXPECT_EQ(run.Wait(kPatience), 0);
+  EXPECT_EQ(run.Wait(kRunPatience), 0);
   EXPECT_EQ(run.output(), "got first\ngot second\n");
 }
 
@@ -190,7 +190,7 @@ TEST_F(RunCommandTest, ASignalEndsItWhileTheStoreDoesNotAnswer) {
     return !error && std::distance(begin(threads), end(threads)) >= 3;
   }));
   run.Signal(SIGTERM);
-  EXPECT_EQ(run.Wait(kPatience), 128 + SIGTERM) << run.errors();
+  EXPECT_EQ(run.Wait(kRunPatience), 128 + SIGTERM) << run.errors();
 }
 
 TEST_F(RunCommandTest, WrongUseEndsWithTwo) {

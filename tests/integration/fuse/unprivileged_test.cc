@@ -16,7 +16,7 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr uid_t kUser = 65534;  // nobody: fusermount3 wants a user that has a name
-constexpr int kRotations = 10;
+constexpr int kUnprivilegedRotations = 10;
 
 // What runs as the normal user; disabled for whoever runs all tests.
 class AsNormalUser : public ServiceTest {
@@ -36,7 +36,7 @@ TEST_F(AsNormalUser, DISABLED_ReadsAndHearsOfUpdates) {
     InotifyLog log, file;
     ASSERT_TRUE(log.Watch(directory_.path(), "dir"));
     ASSERT_TRUE(file.Watch(directory_ / "password", "file"));
-    for (int i = 1; i <= kRotations; ++i) {
+    for (int i = 1; i <= kUnprivilegedRotations; ++i) {
       const std::string value = "version " + std::to_string(i);
       Rotate("db", value, "password");
       EXPECT_EQ(ReadAll(directory_ / "password"), value);

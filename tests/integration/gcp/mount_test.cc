@@ -15,17 +15,17 @@ namespace {
 using ::testing::Test;
 
 constexpr char kParent[] = "projects/demo";
-constexpr char kPool[] =
+constexpr char kMountPool[] =
     "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/"
     "providers/q";
-constexpr char kTarget[] = "target@demo.iam.gserviceaccount.com";
+constexpr char kMountTarget[] = "target@demo.iam.gserviceaccount.com";
 
 class GcpMountTest : public MountedBinaryTest {
  protected:
   void SetUp() override {
     MountedBinaryTest::SetUp();
     if (Test::IsSkipped()) return;
-    cloud_.secrets().SetRole(std::string("serviceAccount:") + kTarget,
+    cloud_.secrets().SetRole(std::string("serviceAccount:") + kMountTarget,
                              fakes::GcpSecretManager::Role::kAccessor);
     cloud_.secrets().Put(kParent, "app-db", R"({"user":"alice","password":"one"})");
     cloud_.secrets().Put(kParent, "app-key", std::string("\0binary\xff", 8));
@@ -33,12 +33,12 @@ class GcpMountTest : public MountedBinaryTest {
   // A credentials file that names another file, which the server may read only because the holder
   // was told of it.
   std::string Federation() {
-    cloud_.identity().AddPoolProvider(kPool, "https://forge.example", "principal://{}");
-    cloud_.identity().AllowImpersonation("principal://builder", kTarget);
+    cloud_.identity().AddPoolProvider(kMountPool, "https://forge.example", "principal://{}");
+    cloud_.identity().AllowImpersonation("principal://builder", kMountTarget);
     const std::string token =
         WriteFile("token", cloud_.identity().SubjectToken("builder", "https://forge.example"));
-    return WriteFile("adc.json",
-                     cloud_.identity().ExternalAccount(kPool, {{"file", token}}, kTarget));
+    return WriteFile(
+        "adc.json", cloud_.identity().ExternalAccount(kMountPool, {{"file", token}}, kMountTarget));
   }
   std::string Manifest(const std::string& credentials) {
     return WriteFile("secretfs.yaml", Format(R"(

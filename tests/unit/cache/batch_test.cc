@@ -9,8 +9,6 @@ namespace {
 
 using ::testing::UnorderedElementsAre;
 
-constexpr int kForever = fakes::FakeProvider::kForever;
-
 class BatchTest : public CacheTest {
  protected:
   BatchTest() : CacheTest({.list = true, .batch_size = 20}) {}

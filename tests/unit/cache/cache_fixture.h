@@ -24,6 +24,8 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
+inline constexpr int kForever = fakes::FakeProvider::kForever;
+
 // What a read or a listing came to; empty while it waits.
 template <typename T>
 struct Pending {

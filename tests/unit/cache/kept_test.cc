@@ -7,7 +7,6 @@
 namespace secretfs::cache {
 namespace {
 
-constexpr int kForever = fakes::FakeProvider::kForever;
 using Ids = std::vector<std::string>;
 using Told = std::vector<std::string>;
 

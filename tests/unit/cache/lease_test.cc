@@ -5,7 +5,6 @@
 namespace secretfs::cache {
 namespace {
 
-constexpr int kForever = fakes::FakeProvider::kForever;
 using Ids = std::vector<std::string>;
 
 class LeaseTest : public CacheTest {

@@ -5,8 +5,6 @@
 namespace secretfs::cache {
 namespace {
 
-constexpr int kForever = fakes::FakeProvider::kForever;
-
 class ListTest : public CacheTest {
  protected:
   ListTest() : CacheTest({.list = true, .watch = true}) {}

@@ -7,7 +7,6 @@
 namespace secretfs::cache {
 namespace {
 
-constexpr int kForever = fakes::FakeProvider::kForever;
 using Told = std::vector<std::string>;
 
 class ListenerTest : public CacheTest {

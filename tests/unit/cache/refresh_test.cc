@@ -5,8 +5,6 @@
 namespace secretfs::cache {
 namespace {
 
-constexpr int kForever = fakes::FakeProvider::kForever;
-
 Policy WithTtl(Duration ttl) {
   Policy policy;
   policy.ttl = ttl;

@@ -5,7 +5,6 @@
 namespace secretfs::cache {
 namespace {
 
-constexpr int kForever = fakes::FakeProvider::kForever;
 using Told = std::vector<std::string>;
 
 class WatchTest : public CacheTest {

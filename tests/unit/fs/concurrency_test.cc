@@ -16,12 +16,10 @@
 #include "fs/names.h"
 #include "fs/operations.h"
 #include "tests/fakes/fake_provider.h"
+#include "tests/unit/fs/operations_fixture.h"
 
 namespace secretfs::fs {
 namespace {
-
-constexpr Caller kRoot{.uid = 0, .gid = 0, .pid = 1, .is_publisher = false};
-constexpr Caller kPublisher{.uid = 0, .gid = 0, .pid = 2, .is_publisher = true};
 
 // A publisher with a thread of its own, like the real one.
 class PublisherThread final : public PublishSink {

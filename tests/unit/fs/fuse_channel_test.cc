@@ -26,7 +26,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr pid_t kPublisherThread = 77;
-constexpr absl::Duration kPatience = absl::Seconds(20);
+constexpr absl::Duration kChannelPatience = absl::Seconds(20);
 constexpr uint64_t kYear = 365ull * 24 * 3600;
 
 // A kernel, a channel and a pool between them.
@@ -53,7 +53,7 @@ class FuseChannelTest : public ::testing::Test {
     Start(serves_open);
     kernel_.SendInit();
     ASSERT_TRUE(kernel_.Receive().has_value());
-    ASSERT_TRUE(channel_->WaitForInit(kPatience).ok());
+    ASSERT_TRUE(channel_->WaitForInit(kChannelPatience).ok());
   }
 
   KernelReply Receive() {
@@ -108,7 +108,7 @@ TEST_F(FuseChannelTest, InitAsksForWhatTheDesignNeeds) {
   EXPECT_FALSE(init.flags & FUSE_ATOMIC_O_TRUNC);
   EXPECT_FALSE(init.flags & FUSE_DO_READDIRPLUS);
   EXPECT_LE(init.max_write + 4096, FuseChannel::kRequestBytes);
-  EXPECT_TRUE(channel_->WaitForInit(kPatience).ok());
+  EXPECT_TRUE(channel_->WaitForInit(kChannelPatience).ok());
 }
 
 TEST_F(FuseChannelTest, RefusesAnOldProtocol) {
@@ -116,7 +116,7 @@ TEST_F(FuseChannelTest, RefusesAnOldProtocol) {
   kernel_.SendInit(/*major=*/6);
   EXPECT_EQ(Receive().header.error, -EPROTO);
   EXPECT_EQ(AwaitStopped(), StopReason::kInitRefused);
-  const absl::Status status = channel_->WaitForInit(kPatience);
+  const absl::Status status = channel_->WaitForInit(kChannelPatience);
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("version"));
 }
@@ -373,7 +373,7 @@ TEST_F(FuseChannelTest, ParkedRequestHoldsNoWorker) {
   operations_->Hold("slow");
   std::set<uint64_t> slow;
   for (int i = 0; i < 100; ++i) slow.insert(kernel_.SendLookup(1, "slow"));
-  ASSERT_TRUE(operations_->AwaitParked(slow.size(), kPatience));
+  ASSERT_TRUE(operations_->AwaitParked(slow.size(), kChannelPatience));
   const uint64_t ready = kernel_.SendLookup(1, "ready");
   EXPECT_EQ(Receive().header.unique, ready);
   EXPECT_EQ(channel_->in_flight(), slow.size());
@@ -388,7 +388,7 @@ TEST_F(FuseChannelTest, InterruptOfAParkedRequestAnswersEintr) {
   StartServing();
   operations_->Hold("slow");
   const uint64_t unique = kernel_.SendLookup(1, "slow");
-  ASSERT_TRUE(operations_->AwaitParked(1, kPatience));
+  ASSERT_TRUE(operations_->AwaitParked(1, kChannelPatience));
   kernel_.SendInterrupt(unique);
   const KernelReply reply = Receive();
   EXPECT_EQ(reply.header.unique, unique);
@@ -410,7 +410,7 @@ TEST_F(FuseChannelTest, InterruptDuringDispatchIsNotLost) {
   std::atomic<bool> go_on = false;
   operations_->while_dispatching = [&](RequestId) { Eventually([&] { return go_on.load(); }); };
   const uint64_t unique = kernel_.SendLookup(1, "slow");
-  ASSERT_TRUE(operations_->AwaitParked(1, kPatience));
+  ASSERT_TRUE(operations_->AwaitParked(1, kChannelPatience));
   kernel_.SendInterrupt(unique);
   // The next request is answered after the interrupt was read: by the same worker, or the
   // interrupt's worker is through with it once this one is let go.
@@ -485,7 +485,7 @@ TEST_F(FuseChannelTest, ClosingAnswersWhatIsParked) {
   StartServing();
   operations_->Hold("slow");
   kernel_.SendLookup(1, "slow");
-  ASSERT_TRUE(operations_->AwaitParked(1, kPatience));
+  ASSERT_TRUE(operations_->AwaitParked(1, kChannelPatience));
   TakeDown();
   EXPECT_EQ(Receive().header.error, -ENOTCONN);
   EXPECT_EQ(channel_->in_flight(), 0u);

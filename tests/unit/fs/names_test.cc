@@ -88,29 +88,32 @@ std::string Shown(const NameTable& table) {
   return text;
 }
 
-providers::ListEntry Entry(const std::string& name, bool is_secret, bool is_prefix) {
+providers::ListEntry Listed(const std::string& name, bool is_secret, bool is_prefix) {
   return {.name = name, .is_secret = is_secret, .is_prefix = is_prefix};
 }
 
 TEST(BrowseNames, AStructuredSecretIsADirectoryWithItsWholeBesideIt) {
-  EXPECT_EQ(Shown(NameTable::OfListing(
-                {Entry("a", true, false), Entry("b", false, true), Entry("c", true, true)}, true)),
-            "a/=a a.json=a b/=b c/=c c.json=c");
+  EXPECT_EQ(
+      Shown(NameTable::OfListing(
+          {Listed("a", true, false), Listed("b", false, true), Listed("c", true, true)}, true)),
+      "a/=a a.json=a b/=b c/=c c.json=c");
 }
 
 TEST(BrowseNames, AnUnstructuredPathThatIsBothKeepsTheDirectory) {
-  EXPECT_EQ(Shown(NameTable::OfListing(
-                {Entry("a", true, false), Entry("b", false, true), Entry("c", true, true)}, false)),
-            "a=a b/=b c/=c c~=c");
+  EXPECT_EQ(
+      Shown(NameTable::OfListing(
+          {Listed("a", true, false), Listed("b", false, true), Listed("c", true, true)}, false)),
+      "a=a b/=b c/=c c~=c");
 }
 
 TEST(BrowseNames, StoreNamesKeepTheirsAndNothingIsHidden) {
-  EXPECT_EQ(Shown(NameTable::OfListing({Entry("a", true, false), Entry("a.json", true, false),
-                                        Entry("a.json~", false, true)},
+  EXPECT_EQ(Shown(NameTable::OfListing({Listed("a", true, false), Listed("a.json", true, false),
+                                        Listed("a.json~", false, true)},
                                        true)),
             "a/=a a.json/=a.json a.json.json=a.json a.json~/=a.json~ a.json~~=a");
-  EXPECT_EQ(Shown(NameTable::OfListing({Entry("c", true, true), Entry("c~", true, false)}, false)),
-            "c/=c c~=c~ c~~=c");
+  EXPECT_EQ(
+      Shown(NameTable::OfListing({Listed("c", true, true), Listed("c~", true, false)}, false)),
+      "c/=c c~=c~ c~~=c");
 }
 
 TEST(BrowseNames, FieldsComeLast) {
@@ -118,7 +121,7 @@ TEST(BrowseNames, FieldsComeLast) {
   for (const char* field : {"x", "y", "y.json", "a/b", ".."}) {
     secret.fields.emplace(field, SecretBytes());
   }
-  const NameTable listed = NameTable::OfListing({Entry("y", true, false)}, true);
+  const NameTable listed = NameTable::OfListing({Listed("y", true, false)}, true);
   const NameTable fields = NameTable::OfFields(secret, &listed);
   EXPECT_EQ(Shown(fields), "%2E%2E=.. a%2Fb=a/b x=x y.json~=y.json y~=y");
   EXPECT_EQ(fields.Find("y~")->name, "y");
@@ -126,13 +129,13 @@ TEST(BrowseNames, FieldsComeLast) {
 }
 
 TEST(BrowseNames, AnEncodedNameMayBeTakenToo) {
-  EXPECT_EQ(
-      Shown(NameTable::OfListing({Entry("..", true, false), Entry("%2E%2E", true, false)}, false)),
-      "%252E%252E=%2E%2E %2E%2E=..");
+  EXPECT_EQ(Shown(NameTable::OfListing({Listed("..", true, false), Listed("%2E%2E", true, false)},
+                                       false)),
+            "%252E%252E=%2E%2E %2E%2E=..");
 }
 
 TEST(BrowseNames, GeneratedNamesFitToo) {
-  const NameTable table = NameTable::OfListing({Entry(std::string(253, 'n'), true, false)}, true);
+  const NameTable table = NameTable::OfListing({Listed(std::string(253, 'n'), true, false)}, true);
   for (const BrowseName& name : table.names()) EXPECT_LE(name.shown.size(), kLongestName);
   EXPECT_EQ(table.names().size(), 2u);
 }

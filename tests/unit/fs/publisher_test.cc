@@ -16,7 +16,7 @@ using fakes::FakeOperations;
 using secretfs::fakes::Eventually;
 using ::testing::ElementsAre;
 
-constexpr absl::Duration kPatience = absl::Seconds(20);
+constexpr absl::Duration kPublishPatience = absl::Seconds(20);
 
 // Plans against a fake kernel whose "mount" cannot be reached by any path; real mounts are in
 // tests/integration/fuse.
@@ -102,7 +102,7 @@ TEST_F(PublisherTest, ParkedRequestsMakeItAvoidTheDirectorysLock) {
   mount_->Attach(Target());
   operations_.Hold("slow");
   kernel_.SendLookup(1, "slow");
-  ASSERT_TRUE(operations_.AwaitParked(1, kPatience));
+  ASSERT_TRUE(operations_.AwaitParked(1, kPublishPatience));
   // Parked for the channel a moment after it is for Operations.
   ASSERT_TRUE(Eventually([&] { return channel_->parked() == 1; }));
   mount_->Submit(

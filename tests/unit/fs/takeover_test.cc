@@ -22,8 +22,8 @@ using fakes::KernelReply;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-constexpr absl::Duration kPatience = absl::Seconds(20);
-constexpr MountId kMount{3};
+constexpr absl::Duration kTakeoverPatience = absl::Seconds(20);
+constexpr MountId kTakenMount{3};
 constexpr uint64_t kResent = uint64_t{1} << 63;
 
 UniqueFd JournalMemory() {
@@ -57,7 +57,7 @@ class TakeoverTest : public ::testing::Test {
     server->journal = *std::move(journal);
     FuseChannelOptions options;
     options.journal = server->journal.get();
-    options.mount = kMount;
+    options.mount = kTakenMount;
     options.save_init = [this](const InitExchange& agreed) { agreed_ = agreed; };
     options.first_listing = ++generation_ << 32;
     auto channel =
@@ -95,7 +95,7 @@ TEST_F(TakeoverTest, AnswersWhatTheOtherHadParkedFromTheJournal) {
   Receive();
   first->operations.Hold("slow");
   const uint64_t unique = kernel_.SendLookup(1, "slow");
-  ASSERT_TRUE(first->operations.AwaitParked(1, kPatience));
+  ASSERT_TRUE(first->operations.AwaitParked(1, kTakeoverPatience));
   EXPECT_THAT(first->channel->Waiting(), SizeIs(1));
 
   first->StopReading();
@@ -131,7 +131,7 @@ TEST_F(TakeoverTest, AsksTheKernelToResendAndKnowsSinceWhenARequestWaits) {
   Receive();
   first->operations.Hold("slow");
   const uint64_t unique = kernel_.SendLookup(1, "slow");
-  ASSERT_TRUE(first->operations.AwaitParked(1, kPatience));
+  ASSERT_TRUE(first->operations.AwaitParked(1, kTakeoverPatience));
   const Duration age = first->channel->Waiting().front().age;
 
   first->StopReading();
@@ -152,7 +152,7 @@ TEST_F(TakeoverTest, AsksTheKernelToResendAndKnowsSinceWhenARequestWaits) {
   header.len = sizeof(header) + 5;
   memcpy(bytes.data(), &header, sizeof(header));
   kernel_.SendBytes(bytes + std::string("slow\0", 5));
-  ASSERT_TRUE(second->operations.AwaitParked(1, kPatience));
+  ASSERT_TRUE(second->operations.AwaitParked(1, kTakeoverPatience));
   ASSERT_THAT(second->channel->Waiting(), SizeIs(1));
   EXPECT_GE(second->channel->Waiting().front().age, age);
   EXPECT_EQ(second->channel->Waiting().front().operation, "lookup");

@@ -21,7 +21,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
 
-std::string Store(const std::string& block) {
+std::string AwsStore(const std::string& block) {
   return "stores:\n  team:\n    aws:\n" + block + "files:\n  - {path: f, key: k}\n";
 }
 
@@ -30,7 +30,7 @@ const AwsStoreConfig& Only(const Manifest& manifest) {
 }
 
 TEST(AwsManifest, EveryField) {
-  const Manifest manifest = ParseOk(Store(R"(      service: ParameterStore
+  const Manifest manifest = ParseOk(AwsStore(R"(      service: ParameterStore
       region: eu-central-1
       failoverRegion: eu-west-1
       prefix: /team/
@@ -73,7 +73,7 @@ TEST(AwsManifest, EveryField) {
 
 TEST(AwsManifest, EveryWayToLogIn) {
   const auto auth_of = [](const std::string& auth) {
-    return Only(ParseOk(Store("      service: SecretsManager\n" + auth))).auth;
+    return Only(ParseOk(AwsStore("      service: SecretsManager\n" + auth))).auth;
   };
   EXPECT_EQ(std::get<AwsDefaultAuth>(auth_of("")).profile, "");
   EXPECT_EQ(std::get<AwsDefaultAuth>(auth_of("      auth: {profile: team}\n")).profile, "team");
@@ -147,11 +147,11 @@ TEST(AwsManifest, WrongFieldsAreNamed) {
       {begin + "      auth: {profile: a, container: {url: u}}\n", "auth"},
   };
   for (const auto& [block, problem] : table) {
-    EXPECT_THAT(ProblemsOf(Store(block)), HasSubstr(problem)) << block;
+    EXPECT_THAT(ProblemsOf(AwsStore(block)), HasSubstr(problem)) << block;
   }
 }
 
-std::string Class(const std::string& parameters, const std::string& objects) {
+std::string AwsClass(const std::string& parameters, const std::string& objects) {
   return "apiVersion: secrets-store.csi.x-k8s.io/v1\nkind: SecretProviderClass\n"
          "metadata:\n  name: app\nspec:\n  provider: aws\n  parameters:\n" +
          parameters + "    objects: |\n" + objects;
@@ -159,9 +159,9 @@ std::string Class(const std::string& parameters, const std::string& objects) {
 
 TEST(AwsSecretProviderClass, ObjectsOfBothServices) {
   const Manifest manifest =
-      ParseOk(Class("    region: eu-central-1\n    usePodIdentity: \"true\"\n"
-                    "    preferredAddressType: ipv6\n",
-                    R"(      - objectName: "app/db"
+      ParseOk(AwsClass("    region: eu-central-1\n    usePodIdentity: \"true\"\n"
+                       "    preferredAddressType: ipv6\n",
+                       R"(      - objectName: "app/db"
         objectType: "secretsmanager"
         objectVersion: "0a1b2c3d-0000-4444-8888-abcdef012345"
         filePermission: "0400"
@@ -206,9 +206,9 @@ TEST(AwsSecretProviderClass, ObjectsOfBothServices) {
 
 TEST(AwsSecretProviderClass, PathsAreTranslatedAsToldAndFailoverHasItsOwnNames) {
   const Manifest manifest =
-      ParseOk(Class("    region: eu-central-1\n    failoverRegion: eu-west-1\n"
-                    "    pathTranslation: \"False\"\n",
-                    R"(      - objectName: /app/db
+      ParseOk(AwsClass("    region: eu-central-1\n    failoverRegion: eu-west-1\n"
+                       "    pathTranslation: \"False\"\n",
+                       R"(      - objectName: /app/db
         objectType: secretsmanager
         objectAlias: /a/b
         failoverObject: {objectName: other/db}
@@ -249,7 +249,7 @@ TEST(AwsSecretProviderClass, WrongObjectsAreNamed) {
       {"", "      []\n", "empty list"},
   };
   for (const auto& [parameters, objects, problem] : table) {
-    EXPECT_THAT(ProblemsOf(Class(parameters, objects)), HasSubstr(problem)) << objects;
+    EXPECT_THAT(ProblemsOf(AwsClass(parameters, objects)), HasSubstr(problem)) << objects;
   }
 }
 

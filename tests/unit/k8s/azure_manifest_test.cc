@@ -36,19 +36,19 @@ std::string Indented(const std::string& text, const std::string& by) {
 }
 
 // The azurekv block as the only store of a secretfs.yaml.
-std::string Yaml(const std::string& block) {
+std::string AzureYaml(const std::string& block) {
   return "stores:\n  s:\n    azurekv:\n" + Indented(block, "      ") +
          "files:\n  - {path: a, key: db}\n";
 }
 
-AzureStoreConfig Store(const std::string& block) {
-  const Manifest manifest = ParseOk(Yaml("vaultUrl: https://team.vault.azure.net\n" + block));
+AzureStoreConfig AzureStore(const std::string& block) {
+  const Manifest manifest = ParseOk(AzureYaml("vaultUrl: https://team.vault.azure.net\n" + block));
   if (manifest.stores.empty()) return {};
   return std::get<AzureStoreConfig>(manifest.stores[0].provider);
 }
 
 TEST(AzureManifest, ServicePrincipals) {
-  AzureStoreConfig store = Store(R"(tenantId: tenant
+  AzureStoreConfig store = AzureStore(R"(tenantId: tenant
 authSecretRef:
   clientId: app
   clientSecret: {env: SECRET})");
@@ -59,7 +59,7 @@ authSecretRef:
   EXPECT_EQ(secret.client_id.text, "app");
   EXPECT_EQ(secret.client_secret.environment, "SECRET");
 
-  store = Store(R"(authType: ServicePrincipal
+  store = AzureStore(R"(authType: ServicePrincipal
 authSecretRef:
   clientId: {file: /client-id}
   tenantId: {file: /tenant-id}
@@ -75,21 +75,21 @@ authSecretRef:
 }
 
 TEST(AzureManifest, OtherIdentities) {
-  AzureStoreConfig store = Store("authType: ManagedIdentity");
+  AzureStoreConfig store = AzureStore("authType: ManagedIdentity");
   EXPECT_EQ(std::get<AzureManagedIdentityAuth>(store.auth).client_id, "");
-  store = Store("authType: ManagedIdentity\nidentityId: app");
+  store = AzureStore("authType: ManagedIdentity\nidentityId: app");
   EXPECT_EQ(std::get<AzureManagedIdentityAuth>(store.auth).client_id, "app");
-  store = Store("authType: ManagedIdentity\nidentityId: /subscriptions/s/x");
+  store = AzureStore("authType: ManagedIdentity\nidentityId: /subscriptions/s/x");
   EXPECT_EQ(std::get<AzureManagedIdentityAuth>(store.auth).resource_id, "/subscriptions/s/x");
-  store = Store("authType: WorkloadIdentity\nclientId: app\nfederatedToken: {file: /token}");
+  store = AzureStore("authType: WorkloadIdentity\nclientId: app\nfederatedToken: {file: /token}");
   EXPECT_EQ(std::get<AzureWorkloadIdentityAuth>(store.auth).client_id.text, "app");
   EXPECT_EQ(std::get<AzureWorkloadIdentityAuth>(store.auth).token.file, "/token");
-  store = Store("authType: WorkloadIdentity");
+  store = AzureStore("authType: WorkloadIdentity");
   EXPECT_TRUE(std::get<AzureWorkloadIdentityAuth>(store.auth).client_id.empty());
 }
 
 TEST(AzureManifest, CloudsAndAddresses) {
-  AzureStoreConfig store = Store(R"(authType: ManagedIdentity
+  AzureStoreConfig store = AzureStore(R"(authType: ManagedIdentity
 environmentType: ChinaCloud
 authorityHost: https://login.partner.microsoftonline.cn
 resource: https://vault.azure.cn
@@ -100,7 +100,7 @@ tls: {caFile: /ca.pem})");
   EXPECT_EQ(store.resource, "https://vault.azure.cn");
   EXPECT_FALSE(store.verify_challenge_resource);
   EXPECT_EQ(store.tls.ca_file, "/ca.pem");
-  store = Store(R"(authType: ManagedIdentity
+  store = AzureStore(R"(authType: ManagedIdentity
 environmentType: AzureStackCloud
 customCloudConfig:
   activeDirectoryEndpoint: https://login.azurestack.test
@@ -110,9 +110,9 @@ customCloudConfig:
 }
 
 TEST(AzureManifest, ProblemsOfTheBlock) {
-  EXPECT_THAT(ProblemsOf(Yaml("authType: ManagedIdentity")), HasSubstr("vaultUrl"));
+  EXPECT_THAT(ProblemsOf(AzureYaml("authType: ManagedIdentity")), HasSubstr("vaultUrl"));
   const auto problems = [](const std::string& block) {
-    return ProblemsOf(Yaml("vaultUrl: https://v.vault.azure.net\n" + block));
+    return ProblemsOf(AzureYaml("vaultUrl: https://v.vault.azure.net\n" + block));
   };
   EXPECT_THAT(problems(""), HasSubstr("lacks authSecretRef"));
   EXPECT_THAT(problems("authSecretRef: {clientSecret: {env: S}}"), HasSubstr("lacks clientId"));
@@ -184,7 +184,7 @@ TEST(AzureManifest, EveryExampleOfThePageIsAManifest) {
 }
 
 // Lines 1 to 6 of every class here; parameters go on with an indentation of four.
-std::string Class(const std::string& parameters) {
+std::string AzureClass(const std::string& parameters) {
   return "apiVersion: secrets-store.csi.x-k8s.io/v1\n"
          "kind: SecretProviderClass\n"
          "metadata: {name: app}\n"
@@ -201,7 +201,7 @@ std::string Objects(const std::string& object) {
 }
 
 TEST(AzureClass, EveryKindOfObject) {
-  const Manifest manifest = ParseOk(Class(std::string(kIdentity) + R"(objects: |
+  const Manifest manifest = ParseOk(AzureClass(std::string(kIdentity) + R"(objects: |
   array:
     - |
       objectName: db
@@ -244,26 +244,26 @@ TEST(AzureClass, EveryKindOfObject) {
 }
 
 TEST(AzureClass, VersionHistory) {
-  const Manifest manifest = ParseOk(Class(
+  const Manifest manifest = ParseOk(AzureClass(
       std::string(kIdentity) +
       Objects("objectName: db\nobjectAlias: keys\nobjectType: secret\nobjectVersionHistory: 3")));
   std::vector<std::string> files;
   for (const ManifestFile& file : manifest.files)
     files.push_back(file.path + " " + file.ref.version);
   EXPECT_THAT(files, ElementsAre("keys/0 latest~0", "keys/1 latest~1", "keys/2 latest~2"));
-  const Manifest pinned = ParseOk(Class(
+  const Manifest pinned = ParseOk(AzureClass(
       std::string(kIdentity) +
       Objects("objectName: db\nobjectType: secret\nobjectVersion: v7\nobjectVersionHistory: 2")));
   EXPECT_EQ(pinned.files.at(1).ref.version, "v7~1");
   const Manifest single =
-      ParseOk(Class(std::string(kIdentity) +
-                    Objects("objectName: db\nobjectType: secret\nobjectVersionHistory: 1")));
+      ParseOk(AzureClass(std::string(kIdentity) +
+                         Objects("objectName: db\nobjectType: secret\nobjectVersionHistory: 1")));
   EXPECT_EQ(single.files.at(0).path, "db");
 }
 
 TEST(AzureClass, IdentitiesAndClouds) {
   const std::string object = Objects("objectName: db\nobjectType: secret");
-  Manifest manifest = ParseOk(Class(R"(keyvaultName: team
+  Manifest manifest = ParseOk(AzureClass(R"(keyvaultName: team
 tenantID: tenant
 useVMManagedIdentity: "true"
 userAssignedIdentityID: app
@@ -274,7 +274,7 @@ cloudName: AzureUSGovernmentCloud
   EXPECT_EQ(store.vault_url, "https://team.vault.usgovcloudapi.net");
   EXPECT_EQ(store.environment_type, "USGovernmentCloud");
   EXPECT_EQ(std::get<AzureManagedIdentityAuth>(store.auth).client_id, "app");
-  manifest = ParseOk(Class("keyvaultName: team\ntenantID: tenant\n" + object));
+  manifest = ParseOk(AzureClass("keyvaultName: team\ntenantID: tenant\n" + object));
   store = std::get<AzureStoreConfig>(manifest.stores.at(0).provider);
   EXPECT_EQ(std::get<AzureClientSecretAuth>(store.auth).client_secret.environment,
             "AZURE_CLIENT_SECRET");
@@ -284,7 +284,7 @@ cloudName: AzureUSGovernmentCloud
 
 TEST(AzureClass, ProblemsNameThePlaceInTheFile) {
   const auto problems = [](const std::string& object) {
-    return ProblemsOf(Class(std::string(kIdentity) + Objects(object)));
+    return ProblemsOf(AzureClass(std::string(kIdentity) + Objects(object)));
   };
   // "objectTyp" stands in line 14 of the file, in YAML in YAML.
   EXPECT_THAT(problems("objectName: db\nobjectTyp: secret"),
@@ -301,15 +301,15 @@ TEST(AzureClass, ProblemsNameThePlaceInTheFile) {
               HasSubstr("objectAlias"));
   EXPECT_THAT(problems("objectName: db\nobjectType: secret\nfilePermission: rw"),
               HasSubstr("expected octal digits"));
-  EXPECT_THAT(ProblemsOf(Class("keyvaultName: a\nclientID: x\n" + Objects("objectName: b"))),
+  EXPECT_THAT(ProblemsOf(AzureClass("keyvaultName: a\nclientID: x\n" + Objects("objectName: b"))),
               HasSubstr("expected 3 to 24 letters"));
-  EXPECT_THAT(ProblemsOf(Class(std::string(kIdentity) + "cloudName: Moon\n" +
-                               Objects("objectName: db\nobjectType: secret"))),
+  EXPECT_THAT(ProblemsOf(AzureClass(std::string(kIdentity) + "cloudName: Moon\n" +
+                                    Objects("objectName: db\nobjectType: secret"))),
               HasSubstr("is no cloud"));
-  EXPECT_THAT(
-      ProblemsOf(Class(std::string(kIdentity) + "objects: |\n  array:\n    - objectName: db\n")),
-      HasSubstr("expected an object as text, after '- |'"));
-  EXPECT_THAT(ProblemsOf(Class(std::string(kIdentity) + "objects: |\n  array: []\n")),
+  EXPECT_THAT(ProblemsOf(AzureClass(std::string(kIdentity) +
+                                    "objects: |\n  array:\n    - objectName: db\n")),
+              HasSubstr("expected an object as text, after '- |'"));
+  EXPECT_THAT(ProblemsOf(AzureClass(std::string(kIdentity) + "objects: |\n  array: []\n")),
               HasSubstr("empty list"));
 }
 

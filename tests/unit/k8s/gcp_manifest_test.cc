@@ -19,7 +19,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 // The gcpsm block as the only store of a secretfs.yaml.
-std::string Yaml(const std::string& block) {
+std::string GcpYaml(const std::string& block) {
   std::string text = "stores:\n  s:\n    gcpsm:\n";
   for (size_t begin = 0; begin < block.size();) {
     const size_t end = std::min(block.find('\n', begin), block.size());
@@ -29,14 +29,14 @@ std::string Yaml(const std::string& block) {
   return text + "files:\n  - {path: a, key: db}\n";
 }
 
-GcpStoreConfig Store(const std::string& block) {
-  const Manifest manifest = ParseOk(Yaml(block));
+GcpStoreConfig GcpStore(const std::string& block) {
+  const Manifest manifest = ParseOk(GcpYaml(block));
   if (manifest.stores.empty()) return {};
   return std::get<GcpStoreConfig>(manifest.stores[0].provider);
 }
 
 TEST(GcpManifestTest, TheBlock) {
-  const GcpStoreConfig store = Store(R"(projectID: demo
+  const GcpStoreConfig store = GcpStore(R"(projectID: demo
 location: europe-west3
 secretVersionSelectionPolicy: LatestOrFetch
 quotaProject: billing
@@ -49,16 +49,16 @@ tls: {caFile: /ca.pem})");
   EXPECT_EQ(store.endpoints.secret_manager, "https://secrets.example");
   EXPECT_EQ(store.tls.ca_file, "/ca.pem");
   EXPECT_TRUE(std::holds_alternative<GcpDefaultAuth>(store.auth));
-  EXPECT_EQ(Store("projectID: demo").secret_version_selection_policy,
+  EXPECT_EQ(GcpStore("projectID: demo").secret_version_selection_policy,
             GcpVersionSelection::kLatestOrFail);
 }
 
 TEST(GcpManifestTest, WaysToAuthenticate) {
-  auto store = Store("projectID: p\nauth: {credentials: {file: /adc.json}}");
+  auto store = GcpStore("projectID: p\nauth: {credentials: {file: /adc.json}}");
   EXPECT_EQ(std::get<GcpSecretRefAuth>(store.auth).secret_access_key.file, "/adc.json");
-  store = Store("projectID: p\nauth: {secretRef: {secretAccessKeySecretRef: {env: KEY}}}");
+  store = GcpStore("projectID: p\nauth: {secretRef: {secretAccessKeySecretRef: {env: KEY}}}");
   EXPECT_EQ(std::get<GcpSecretRefAuth>(store.auth).secret_access_key.environment, "KEY");
-  store = Store(R"(projectID: p
+  store = GcpStore(R"(projectID: p
 auth:
   workloadIdentity:
     clusterProjectID: cp
@@ -73,7 +73,7 @@ auth:
   EXPECT_EQ(gke.cluster_name, "cn");
   EXPECT_EQ(gke.token.file, "/token");
   EXPECT_EQ(gke.service_account, "app@p.iam.gserviceaccount.com");
-  store = Store(R"(projectID: p
+  store = GcpStore(R"(projectID: p
 auth:
   workloadIdentityFederation:
     credConfig: {file: /config.json}
@@ -120,7 +120,7 @@ spec:
 }
 
 TEST(GcpManifestTest, ProblemsOfTheBlock) {
-  const auto problems = [](const std::string& block) { return ProblemsOf(Yaml(block)); };
+  const auto problems = [](const std::string& block) { return ProblemsOf(GcpYaml(block)); };
   EXPECT_THAT(problems("location: x"), HasSubstr("projectID"));
   EXPECT_THAT(problems("projectId: x"), HasSubstr("did you mean 'projectID'?"));
   EXPECT_THAT(problems("projectID: p\nsecretVersionSelectionPolicy: Latest"),
@@ -137,7 +137,7 @@ TEST(GcpManifestTest, ProblemsOfTheBlock) {
               HasSubstr("needs a token"));
 }
 
-std::string Class(const std::string& secrets, const std::string& more = "") {
+std::string GcpClass(const std::string& secrets, const std::string& more = "") {
   return R"(
 apiVersion: secrets-store.csi.x-k8s.io/v1
 kind: SecretProviderClass
@@ -150,7 +150,7 @@ spec:
 }
 
 TEST(GcpManifestTest, SecretProviderClass) {
-  const Manifest manifest = ParseOk(Class(R"(
+  const Manifest manifest = ParseOk(GcpClass(R"(
       - resourceName: projects/demo/secrets/db/versions/latest
         path: db/password
         mode: 0400
@@ -161,7 +161,7 @@ TEST(GcpManifestTest, SecretProviderClass) {
         path: level
         extractYAMLKey: level
 )",
-                                          "    auth: pod-adc\n"));
+                                             "    auth: pod-adc\n"));
   ASSERT_EQ(manifest.stores.size(), 1u);
   EXPECT_EQ(manifest.stores[0].name, "app");
   EXPECT_EQ(std::get<GcpStoreConfig>(manifest.stores[0].provider).project_id, "");
@@ -178,7 +178,7 @@ TEST(GcpManifestTest, SecretProviderClass) {
 }
 
 TEST(GcpManifestTest, ProblemsOfAClass) {
-  const auto problems = [](const std::string& secret) { return ProblemsOf(Class(secret)); };
+  const auto problems = [](const std::string& secret) { return ProblemsOf(GcpClass(secret)); };
   EXPECT_THAT(problems("      - {resourceName: db, path: a}\n"), HasSubstr("no resource name"));
   EXPECT_THAT(problems("      - {resourceName: projects/p/secrets/db, path: a}\n"),
               HasSubstr("versions/VERSION"));
@@ -193,8 +193,8 @@ TEST(GcpManifestTest, ProblemsOfAClass) {
                        "extractJSONKey: a, extractYAMLKey: b}\n"),
               HasSubstr("extractYAMLKey"));
   EXPECT_THAT(
-      ProblemsOf(Class("      - {resourceName: projects/p/secrets/db/versions/1, path: a}\n",
-                       "    auth: node-adc\n")),
+      ProblemsOf(GcpClass("      - {resourceName: projects/p/secrets/db/versions/1, path: a}\n",
+                          "    auth: node-adc\n")),
       HasSubstr("pod-adc"));
 }
 

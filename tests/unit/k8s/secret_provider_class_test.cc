@@ -13,7 +13,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 // Lines 1 to 8 of every class here; parameters go on with an indentation of four.
-std::string Class(const std::string& parameters) {
+std::string VaultClass(const std::string& parameters) {
   return "apiVersion: secrets-store.csi.x-k8s.io/v1\n"
          "kind: SecretProviderClass\n"
          "metadata:\n"
@@ -32,7 +32,7 @@ constexpr char kObject[] =
     "        secretKey: password\n";
 
 TEST(SecretProviderClass, EveryParameter) {
-  const Manifest manifest = ParseOk(Class(R"(    roleName: app
+  const Manifest manifest = ParseOk(VaultClass(R"(    roleName: app
     vaultAddress: https://vault.vault:8200
     vaultNamespace: team
     vaultAuthMountPath: cluster-1
@@ -103,15 +103,15 @@ TEST(SecretProviderClass, EncodingIsHowTheValueIsStored) {
   for (const auto& [word, decoding] : {std::pair{"utf-8", providers::Decoding::kNone},
                                        {"base64", providers::Decoding::kBase64},
                                        {"hex", providers::Decoding::kHex}}) {
-    const Manifest manifest = ParseOk(
-        Class(std::string("    roleName: app\n") + kObject + "        encoding: " + word + "\n"));
+    const Manifest manifest = ParseOk(VaultClass(std::string("    roleName: app\n") + kObject +
+                                                 "        encoding: " + word + "\n"));
     EXPECT_EQ(manifest.files.at(0).selection,
               (providers::Selection{.property = "password", .decoding = decoding}));
   }
 }
 
 TEST(SecretProviderClass, TheOlderVersionAndWithoutAnAddress) {
-  std::string text = Class(std::string("    roleName: app\n") + kObject);
+  std::string text = VaultClass(std::string("    roleName: app\n") + kObject);
   text.replace(text.find("/v1"), 3, "/v1alpha1");
   const Manifest manifest = ParseOk(text);
   EXPECT_EQ(std::get<VaultStoreConfig>(manifest.stores.at(0).provider).server, "");
@@ -119,7 +119,7 @@ TEST(SecretProviderClass, TheOlderVersionAndWithoutAnAddress) {
 
 TEST(SecretProviderClass, OurFileChangesTheMount) {
   const Manifest manifest =
-      ParseOk({{"class.yaml", Class(std::string("    roleName: app\n") + kObject)},
+      ParseOk({{"class.yaml", VaultClass(std::string("    roleName: app\n") + kObject)},
                {"ours.yaml", "mount: {layout: flat, mode: 0400}\npolicy: {ttl: 10s}\n"}});
   EXPECT_EQ(manifest.layout, fs::Layout::kFlat);
   EXPECT_EQ(manifest.file_mode, mode_t{0400});
@@ -128,12 +128,12 @@ TEST(SecretProviderClass, OurFileChangesTheMount) {
 
 TEST(SecretProviderClass, PositionsInsideTheObjectsAreTheFiles) {
   EXPECT_EQ(
-      ProblemsOf(Class("    roleName: app\n"
-                       "    objects: |\n"
-                       "      # a comment\n"
-                       "\n"
-                       "      - objectName: ../up\n"
-                       "        secretPaht: x\n")),
+      ProblemsOf(VaultClass("    roleName: app\n"
+                            "    objects: |\n"
+                            "      # a comment\n"
+                            "\n"
+                            "      - objectName: ../up\n"
+                            "        secretPaht: x\n")),
       "m.yaml:13:9: spec.parameters.objects[0].objectName: '../up' leads out of the mount; "
       "expected "
       "a path without '..'\n"
@@ -141,34 +141,34 @@ TEST(SecretProviderClass, PositionsInsideTheObjectsAreTheFiles) {
       "m.yaml:14:9: spec.parameters.objects[0].secretPaht: unknown field; expected objectName, "
       "secretPath, secretKey, method, secretArgs, filePermission or encoding; did you mean "
       "'secretPath'?");
-  EXPECT_EQ(ProblemsOf(Class("    roleName: app\n    objects: |\n      - [\n")),
+  EXPECT_EQ(ProblemsOf(VaultClass("    roleName: app\n    objects: |\n      - [\n")),
             "m.yaml:12:7: spec.parameters.objects: not valid YAML: end of sequence flow not found");
   EXPECT_EQ(
-      ProblemsOf(Class("    roleName: app\n"
-                       "    objects: |\n"
-                       "      - objectName: a\n"
-                       "        objectName: b\n"
-                       "        secretPath: c\n")),
+      ProblemsOf(VaultClass("    roleName: app\n"
+                            "    objects: |\n"
+                            "      - objectName: a\n"
+                            "        objectName: b\n"
+                            "        secretPath: c\n")),
       "m.yaml:12:9: spec.parameters.objects[0].objectName: stands twice; expected each field once");
 }
 
 TEST(SecretProviderClass, ObjectsInOneLine) {
   const std::string parameters = "    roleName: app\n    objects: '";
-  EXPECT_EQ(
-      ParseOk(Class(parameters + R"([{"objectName": "a", "secretPath": "b", "secretKey": "c"}]')"))
-          .files.size(),
-      1u);
-  EXPECT_EQ(ProblemsOf(Class(parameters + R"([{"objectName": "a"}]')")),
+  EXPECT_EQ(ParseOk(VaultClass(parameters +
+                               R"([{"objectName": "a", "secretPath": "b", "secretKey": "c"}]')"))
+                .files.size(),
+            1u);
+  EXPECT_EQ(ProblemsOf(VaultClass(parameters + R"([{"objectName": "a"}]')")),
             "m.yaml:10:14: spec.parameters.objects[0].secretPath: missing; expected this field");
 }
 
-struct BadCase {
+struct BadClass {
   std::string parameters, problem;
 };
 
 TEST(SecretProviderClass, WhatIsRefused) {
   const std::string role = "    roleName: app\n";
-  const std::vector<BadCase> table{
+  const std::vector<BadClass> table{
       {kObject, "m.yaml:8:3: spec.parameters.roleName: missing; expected this field"},
       {role, "m.yaml:8:3: spec.parameters.objects: missing; expected this field"},
       {role + "    objects: ''\n",
@@ -221,13 +221,13 @@ TEST(SecretProviderClass, WhatIsRefused) {
        "m.yaml:14:10: spec.parameters.objects[1].objectName: '..data' has a name that starts with "
        "'..', which is kept for ..data; expected another name"},
   };
-  for (const BadCase& bad : table) EXPECT_EQ(ProblemsOf(Class(bad.parameters)), bad.problem);
+  for (const BadClass& bad : table) EXPECT_EQ(ProblemsOf(VaultClass(bad.parameters)), bad.problem);
 }
 
 TEST(SecretProviderClass, DecimalModesMeanWhatTheyMeanInKubernetes) {
   const auto with_mode = [](const std::string& mode) {
-    return ParseOk(
-        Class(std::string("    roleName: app\n") + kObject + "        filePermission: " + mode));
+    return ParseOk(VaultClass(std::string("    roleName: app\n") + kObject +
+                              "        filePermission: " + mode));
   };
   EXPECT_EQ(with_mode("288").files.at(0).mode, mode_t{0440});
   EXPECT_EQ(with_mode("\"0400\"").files.at(0).mode, mode_t{0400});
@@ -240,7 +240,7 @@ TEST(SecretProviderClass, DecimalModesMeanWhatTheyMeanInKubernetes) {
 }
 
 TEST(SecretProviderClass, ProvidersAreKnownByName) {
-  std::string text = Class("    a: b\n");
+  std::string text = VaultClass("    a: b\n");
   text.replace(text.find("vault"), 5, "valut");
   EXPECT_EQ(ProblemsOf(text),
             "m.yaml:7:3: spec.provider: 'valut' is not known here; expected vault, aws, azure or "

@@ -202,89 +202,89 @@ TEST(SecretfsYaml, SeveralDocumentsAreOneManifest) {
   EXPECT_EQ(manifest.uid, uid_t{7});
 }
 
-struct BadCase {
+struct BadYaml {
   std::string text, problems;
 };
 
-void ExpectProblems(const std::vector<BadCase>& table) {
-  for (const BadCase& bad : table) EXPECT_EQ(ProblemsOf(bad.text), bad.problems) << bad.text;
+void ExpectProblems(const std::vector<BadYaml>& table) {
+  for (const BadYaml& bad : table) EXPECT_EQ(ProblemsOf(bad.text), bad.problems) << bad.text;
 }
 
-constexpr char kStore[] = "stores: {a: {local: {}}}\n";
+constexpr char kStores[] = "stores: {a: {local: {}}}\n";
 
 TEST(BadSecretfsYaml, Fields) {
   ExpectProblems(
-      {BadCase{"", "m.yaml:1:1: is empty; expected secretfs.yaml or a Kubernetes object"},
-       BadCase{"just text",
+      {BadYaml{"", "m.yaml:1:1: is empty; expected secretfs.yaml or a Kubernetes object"},
+       BadYaml{"just text",
                "m.yaml:1:1: is not a mapping; expected secretfs.yaml or a Kubernetes object"},
-       BadCase{"stors: {}",
+       BadYaml{"stors: {}",
                "m.yaml:1:1: stors: unknown field; expected apiVersion, stores, files, browse, "
                "mount or "
                "policy; did you mean 'stores'?"},
-       BadCase{"apiVersion: secretfs/v2\n",
+       BadYaml{"apiVersion: secretfs/v2\n",
                "m.yaml:1:1: apiVersion: 'secretfs/v2' is not known here; expected secretfs/v1; "
                "did you "
                "mean 'secretfs/v1'?"},
-       BadCase{std::string(kStore) + "files:\n  - pathh: f\n    key: k\n",
+       BadYaml{std::string(kStores) + "files:\n  - pathh: f\n    key: k\n",
                "m.yaml:3:5: files[0].pathh: unknown field; expected path, store, key, version, "
                "property, jmesPath, extractJSONKey, extractYAMLKey, decoding, encoding, mode or "
                "policy; did you mean 'path'?\n"
                "m.yaml:3:5: files[0].path: missing; expected this field"},
-       BadCase{std::string(kStore) + "files:\n  - path: f\n    key: k\n    jmesPath: a..b\n",
+       BadYaml{std::string(kStores) + "files:\n  - path: f\n    key: k\n    jmesPath: a..b\n",
                "m.yaml:5:5: files[0].jmesPath: is not a JMESPath expression: something that cannot "
                "stand here (character 3)"},
-       BadCase{std::string(kStore) + "files:\n  - path: f\n    key: k\n    key: l\n",
+       BadYaml{std::string(kStores) + "files:\n  - path: f\n    key: k\n    key: l\n",
                "m.yaml:5:5: files[0].key: stands twice; expected each field once"},
-       BadCase{std::string(kStore) + "files:\n  - path: f\n    key:\n",
+       BadYaml{std::string(kStores) + "files:\n  - path: f\n    key:\n",
                "m.yaml:3:5: files[0].key: missing; expected this field"},
-       BadCase{std::string(kStore) + "files: f\n",
+       BadYaml{std::string(kStores) + "files: f\n",
                "m.yaml:2:1: files: is a single value; expected a list"},
-       BadCase{std::string(kStore) + "files:\n  - f\n",
+       BadYaml{std::string(kStores) + "files:\n  - f\n",
                "m.yaml:3:5: files[0]: is a single value; expected a mapping"},
-       BadCase{std::string(kStore) + "files:\n  - path: f\n    key: [k]\n",
+       BadYaml{std::string(kStores) + "files:\n  - path: f\n    key: [k]\n",
                "m.yaml:4:5: files[0].key: is a list; expected text"}});
 }
 
 TEST(BadSecretfsYaml, Paths) {
   ExpectProblems(
-      {BadCase{std::string(kStore) + "files:\n  - path: ../etc/passwd\n    key: k\n",
+      {BadYaml{std::string(kStores) + "files:\n  - path: ../etc/passwd\n    key: k\n",
                "m.yaml:3:5: files[0].path: '../etc/passwd' leads out of the mount; expected a path "
                "without '..'"},
-       BadCase{std::string(kStore) + "files:\n  - {key: k, path: /etc}\n",
+       BadYaml{std::string(kStores) + "files:\n  - {key: k, path: /etc}\n",
                "m.yaml:3:14: files[0].path: '/etc' is absolute; expected a path below the mount, "
                "without "
                "a '/' in front"},
-       BadCase{
-           std::string(kStore) + "browse:\n  - path: a/../b\n",
+       BadYaml{
+           std::string(kStores) + "browse:\n  - path: a/../b\n",
            "m.yaml:3:5: browse[0].path: 'a/../b' leads out of the mount; expected a path without "
            "'..'"},
-       BadCase{std::string(kStore) + "files:\n  - {path: f, key: k}\n  - {path: f, key: l}\n",
+       BadYaml{std::string(kStores) + "files:\n  - {path: f, key: k}\n  - {path: f, key: l}\n",
                "m.yaml:4:6: files[1].path: 'f' stands twice, first at m.yaml:3; expected each "
                "path once"},
-       BadCase{std::string(kStore) + "files:\n  - {path: f/g/h, key: k}\n  - {path: f, key: l}\n",
+       BadYaml{std::string(kStores) + "files:\n  - {path: f/g/h, key: k}\n  - {path: f, key: l}\n",
                "m.yaml:3:6: files[0].path: 'f/g/h' is below 'f', which is a file (at m.yaml:4); "
                "expected "
                "a path that is not both file and directory"},
-       BadCase{
-           std::string(kStore) + "files: [{path: f, key: k}]\nbrowse: [{path: f}]\n",
+       BadYaml{
+           std::string(kStores) + "files: [{path: f, key: k}]\nbrowse: [{path: f}]\n",
            "m.yaml:3:11: browse[0].path: 'f' stands twice, first at m.yaml:2; expected each path "
            "once"},
-       BadCase{std::string(kStore) + "files: [{path: a/..data, key: k}]\n",
+       BadYaml{std::string(kStores) + "files: [{path: a/..data, key: k}]\n",
                "m.yaml:2:10: files[0].path: 'a/..data' has a name that starts with '..', which is "
                "kept for ..data; expected another name"},
-       BadCase{std::string(kStore) +
+       BadYaml{std::string(kStores) +
                    "files: [{path: t/f, key: k}]\nbrowse: [{path: t}, {path: t/u/v}]\n",
                "m.yaml:2:10: files[0].path: 't/f' is inside the browse tree 't' (at m.yaml:3); "
                "expected another place for one of them\n"
                "m.yaml:3:22: browse[1].path: 't/u/v' is inside the browse tree 't' (at m.yaml:3); "
                "expected another place for one of them"},
-       BadCase{std::string(kStore) + "files: [{path: f, key: k}]\nbrowse: [{}]\n",
+       BadYaml{std::string(kStores) + "files: [{path: f, key: k}]\nbrowse: [{}]\n",
                "m.yaml:2:10: files[0].path: 'f' is inside the browse tree at the root (at "
                "m.yaml:3); expected another place for one of them"},
-       BadCase{std::string(kStore) + "files: [{path: f, key: k}]\nbrowse: [{path: f/t}]\n",
+       BadYaml{std::string(kStores) + "files: [{path: f, key: k}]\nbrowse: [{path: f/t}]\n",
                "m.yaml:3:11: browse[0].path: 'f/t' is below 'f', which is a file (at m.yaml:2); "
                "expected a path that is not both file and directory"},
-       BadCase{std::string(kStore) + "browse: [{}]\nmount: {layout: atomic}\n",
+       BadYaml{std::string(kStores) + "browse: [{}]\nmount: {layout: atomic}\n",
                "m.yaml:2:10: browse[0]: a browse tree cannot be in the atomic layout; expected "
                "layout: "
                "flat"}});
@@ -292,88 +292,88 @@ TEST(BadSecretfsYaml, Paths) {
 
 TEST(BadSecretfsYaml, Values) {
   ExpectProblems(
-      {BadCase{"mount:\n  layout: flatt\n",
+      {BadYaml{"mount:\n  layout: flatt\n",
                "m.yaml:2:3: mount.layout: 'flatt' is not known here; expected flat or atomic; did "
                "you mean "
                "'flat'?"},
-       BadCase{"mount: {mode: 400}",
+       BadYaml{"mount: {mode: 400}",
                "m.yaml:1:9: mount.mode: '400' is a decimal number (octal 0620); expected octal "
                "digits up "
                "to 0777, such as 0400; did you mean 0400?"},
-       BadCase{"mount: {mode: u=rw}",
+       BadYaml{"mount: {mode: u=rw}",
                "m.yaml:1:9: mount.mode: 'u=rw' is not a file mode; expected octal digits up to "
                "0777, such "
                "as 0400"},
-       BadCase{"mount: {uid: -1}",
+       BadYaml{"mount: {uid: -1}",
                "m.yaml:1:9: mount.uid: '-1' does not fit; expected a whole number from 0 to "
                "4294967294"},
-       BadCase{"mount: {audit: yes}",
+       BadYaml{"mount: {audit: yes}",
                "m.yaml:1:9: mount.audit: 'yes' is not known here; expected none or open"},
-       BadCase{"policy:\n  ttl: 30\n",
+       BadYaml{"policy:\n  ttl: 30\n",
                "m.yaml:2:3: policy.ttl: '30' has no unit; expected a duration such as 30s, 1h30m "
                "or 500ms, "
                "at most 3650d; did you mean '30s'?"},
-       BadCase{"policy: {ttl: 0s, deadline: soon}",
+       BadYaml{"policy: {ttl: 0s, deadline: soon}",
                "m.yaml:1:10: policy.ttl: is zero; expected a duration longer than that\n"
                "m.yaml:1:19: policy.deadline: 'soon' is not a duration; expected a duration such "
                "as 30s, "
                "1h30m or 500ms, at most 3650d"},
-       BadCase{"policy: {maxstale: 1s}",
+       BadYaml{"policy: {maxstale: 1s}",
                "m.yaml:1:10: policy.maxstale: unknown field; expected ttl, maxStale, staleIfError, "
                "negativeTtl, deadline or graceOnDelete; did you mean 'maxStale'?"},
-       BadCase{std::string(kStore) + "files: [{path: f, key: \"a\\0b\"}]",
+       BadYaml{std::string(kStores) + "files: [{path: f, key: \"a\\0b\"}]",
                "m.yaml:2:19: files[0].key: holds a zero byte; expected text"},
-       BadCase{std::string(kStore) + "files: [{path: f, key: k, decoding: base64}]",
+       BadYaml{std::string(kStores) + "files: [{path: f, key: k, decoding: base64}]",
                "m.yaml:2:27: files[0].decoding: 'base64' is not known here; expected None, Base64, "
                "Base64URL, Hex or Auto; did you mean 'Base64'?"}});
 }
 
 TEST(BadSecretfsYaml, Stores) {
   ExpectProblems(
-      {BadCase{"files: [{path: f, key: k}]",
+      {BadYaml{"files: [{path: f, key: k}]",
                "m.yaml:1:9: files[0].store: no store is described; expected one under stores"},
-       BadCase{"stores: {team: {local: {}}, other: {local: {}}}\nfiles: [{path: f, key: k}]",
+       BadYaml{"stores: {team: {local: {}}, other: {local: {}}}\nfiles: [{path: f, key: k}]",
                "m.yaml:2:9: files[0].store: missing, and there are several stores; expected team "
                "or other"},
-       BadCase{"stores: {team: {local: {}}}\nfiles: [{path: f, key: k, store: taem}]",
+       BadYaml{"stores: {team: {local: {}}}\nfiles: [{path: f, key: k, store: taem}]",
                "m.yaml:2:27: files[0].store: there is no store 'taem'; expected team; did you mean "
                "'team'?"},
-       BadCase{"stores: [{name: a, local: {}}, {name: a, local: {}}]",
+       BadYaml{"stores: [{name: a, local: {}}, {name: a, local: {}}]",
                "m.yaml:1:32: stores[1]: the name 'a' is taken by another store, at m.yaml:1; "
                "expected each "
                "store to have a name of its own"},
-       BadCase{"stores: {a: {}}",
+       BadYaml{"stores: {a: {}}",
                "m.yaml:1:10: stores.a: lacks a field; expected one of local, vault, aws, azurekv, "
                "gcpsm or "
                "kubernetes"},
-       BadCase{"stores:\n  a:\n    local: {}\n    vault: {}\n",
+       BadYaml{"stores:\n  a:\n    local: {}\n    vault: {}\n",
                "m.yaml:4:5: stores.a.vault: stands beside local; expected only one of local, "
                "vault, aws, "
                "azurekv, gcpsm or kubernetes"},
-       BadCase{"stores: {a: {volt: {}}}",
+       BadYaml{"stores: {a: {volt: {}}}",
                "m.yaml:1:10: stores.a: lacks a field; expected one of local, vault, aws, azurekv, "
                "gcpsm or "
                "kubernetes\n"
                "m.yaml:1:14: stores.a.volt: unknown field; expected local, vault, aws, azurekv, "
                "gcpsm, "
                "kubernetes or policy"},
-       BadCase{"stores: {a: {vault: {server: 'vault:8200', auth: {ldap: {}}}}}",
+       BadYaml{"stores: {a: {vault: {server: 'vault:8200', auth: {ldap: {}}}}}",
                "m.yaml:1:22: stores.a.vault.server: 'vault:8200' is no address; expected "
                "https://HOST:PORT\n"
                "m.yaml:1:51: stores.a.vault.auth.ldap: this way to log in is not built into this "
                "version; "
                "expected token, appRole, jwt or kubernetes"},
-       BadCase{"stores: {a: {vault: {auth: {token: {}}}}}",
+       BadYaml{"stores: {a: {vault: {auth: {token: {}}}}}",
                "m.yaml:1:29: stores.a.vault.auth.token: lacks a field; expected one of file, env "
                "or name"},
-       BadCase{"stores: {a: {vault: {tls: {clientKeyFile: k}}}}",
+       BadYaml{"stores: {a: {vault: {tls: {clientKeyFile: k}}}}",
                "m.yaml:1:22: stores.a.vault.tls: has one half of a client certificate; expected "
                "clientCertificateFile and clientKeyFile together"},
-       BadCase{
+       BadYaml{
            "stores: {a: {vault: {caBundle: nonsense}}}",
            "m.yaml:1:22: stores.a.vault.caBundle: is no certificate; expected PEM text, or PEM in "
            "base64"},
-       BadCase{"mount: {uid: 1}\n---\nmount: {uid: 2}\n",
+       BadYaml{"mount: {uid: 1}\n---\nmount: {uid: 2}\n",
                "m.yaml:3:1: mount: is set at m.yaml:1 already; expected one mount block over all "
                "files"}});
 }

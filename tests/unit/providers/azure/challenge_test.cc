@@ -8,22 +8,22 @@
 namespace secretfs::providers::azure {
 namespace {
 
-Challenge Parse(std::string_view header) {
+Challenge ParsedChallenge(std::string_view header) {
   const absl::StatusOr<Challenge> parsed = ParseChallenge(header);
   EXPECT_TRUE(parsed.ok()) << header;
   return parsed.value_or(Challenge{});
 }
 
 TEST(AzureChallenge, AsVaultsWriteIt) {
-  const Challenge vault = Parse(
+  const Challenge vault = ParsedChallenge(
       R"(Bearer authorization="https://login.microsoftonline.com/72f988bf-86f1", resource="https://vault.azure.net")");
   EXPECT_EQ(vault.tenant, "72f988bf-86f1");
   EXPECT_EQ(vault.resource, "https://vault.azure.net");
-  const Challenge scope = Parse(
+  const Challenge scope = ParsedChallenge(
       R"(bearer Authorization_URI="https://login.windows.net/contoso.com/oauth2", scope="https://managedhsm.azure.net/.default", resource="https://x.test")");
   EXPECT_EQ(scope.tenant, "contoso.com");
   EXPECT_EQ(scope.resource, "https://managedhsm.azure.net");
-  const Challenge bare = Parse(
+  const Challenge bare = ParsedChallenge(
       "Bearer authorization=https://login.windows.net/t,resource=https://vault.azure.net/, "
       "error=\"invalid_token\"");
   EXPECT_EQ(bare.tenant, "t");
@@ -31,12 +31,12 @@ TEST(AzureChallenge, AsVaultsWriteIt) {
 }
 
 TEST(AzureChallenge, WithoutATenantOrWithAStrangeOne) {
-  EXPECT_EQ(Parse(R"(Bearer resource="https://v.test")").tenant, "");
+  EXPECT_EQ(ParsedChallenge(R"(Bearer resource="https://v.test")").tenant, "");
   for (const char* authorization :
        {"http://login.test/t", "https://login.test", "https://login.test/..", "//t",
         "https://login.test/a%2f", "https://login.test/a@b"}) {
-    EXPECT_EQ(Parse(std::string(R"(Bearer resource="https://v.test", authorization=")") +
-                    authorization + "\"")
+    EXPECT_EQ(ParsedChallenge(std::string(R"(Bearer resource="https://v.test", authorization=")") +
+                              authorization + "\"")
                   .tenant,
               "")
         << authorization;

@@ -59,7 +59,7 @@ std::string Object(const std::string& name, int version) {
                 version);
 }
 
-Response Secret(const std::string& name, int version, const std::string& base64) {
+Response SecretAnswer(const std::string& name, int version, const std::string& base64) {
   return Json(Format(R"({{"kind":"Secret","metadata":{{"name":"{}","uid":"u",)"
                      R"("resourceVersion":"{}"}},"data":{{"v":"{}"}}}})",
                      name, version, base64));
@@ -231,7 +231,7 @@ TEST_F(KubernetesProviderTest, EventsThatComeInPiecesAreReportedOnceWhole) {
 }
 
 TEST_F(KubernetesProviderTest, GoneInTheAnswerOrInTheStreamMeansToListAnew) {
-  Answer("a", {Secret("a", 9, "eA==")});
+  Answer("a", {SecretAnswer("a", 9, "eA==")});
   ASSERT_TRUE(Fetch("a").ok());
   const std::string gone = Event("ERROR", R"({"kind":"Status","message":"too old","code":410})");
   Answer("list", {List(10, {Object("a", 9)}), List(20, {Object("a", 15)}),
@@ -281,7 +281,7 @@ TEST_F(KubernetesProviderTest, AnEndlessEventEndsTheWatch) {
 }
 
 TEST_F(KubernetesProviderTest, AReadThatTheListOvertookIsReported) {
-  Response slow = Secret("db", 9, "eA==");
+  Response slow = SecretAnswer("db", 9, "eA==");
   slow.hold = true;
   Answer("db", {slow});
   Answer("list", {List(10, {Object("db", 10)})});
@@ -300,7 +300,8 @@ TEST_F(KubernetesProviderTest, AReadThatTheListOvertookIsReported) {
 }
 
 TEST_F(KubernetesProviderTest, TheSameDataIsTheSameSecret) {
-  Answer("db", {Secret("db", 5, "eA=="), Secret("db", 6, "eA=="), Secret("db", 7, "eQ==")});
+  Answer("db", {SecretAnswer("db", 5, "eA=="), SecretAnswer("db", 6, "eA=="),
+                SecretAnswer("db", 7, "eQ==")});
   const auto first = Fetch("db"), second = Fetch("db"), third = Fetch("db");
   ASSERT_TRUE(first.ok() && second.ok() && third.ok());
   EXPECT_EQ(*first, *second) << "one object in memory";

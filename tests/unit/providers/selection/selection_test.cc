@@ -9,7 +9,7 @@
 namespace secretfs::providers {
 namespace {
 
-constexpr std::string_view kDocument = R"({
+constexpr std::string_view kSelectionDocument = R"({
   "user": "alice",
   "port": 5432,
   "tls": true,
@@ -82,7 +82,7 @@ TEST(SelectionTest, PropertiesOfAJsonValue) {
       {"nested.", "NOT_FOUND"},
   };
   for (const auto& [property, value] : table) {
-    EXPECT_EQ(Property(kDocument, property), value) << property;
+    EXPECT_EQ(Property(kSelectionDocument, property), value) << property;
   }
 }
 
@@ -97,15 +97,16 @@ TEST(SelectionTest, TheOtherLanguages) {
   const auto selected = [](std::string_view value, std::string part, Language language) {
     return Selected(Plain(value), {.property = std::move(part), .language = language});
   };
-  EXPECT_EQ(selected(kDocument, "nested.list[1].name", Language::kJmesPath), "second");
-  EXPECT_EQ(selected(kDocument, "nested.list", Language::kJmesPath), R"([10,{"name":"second"}])");
-  EXPECT_EQ(selected(kDocument, "none", Language::kJmesPath), "NOT_FOUND");
-  EXPECT_EQ(selected(kDocument, "missing", Language::kJmesPath), "NOT_FOUND");
-  EXPECT_EQ(selected(kDocument, "length(port)", Language::kJmesPath), "INVALID_ARGUMENT");
-  EXPECT_EQ(selected(kDocument, "a..b", Language::kJmesPath), "INVALID_ARGUMENT");
+  EXPECT_EQ(selected(kSelectionDocument, "nested.list[1].name", Language::kJmesPath), "second");
+  EXPECT_EQ(selected(kSelectionDocument, "nested.list", Language::kJmesPath),
+            R"([10,{"name":"second"}])");
+  EXPECT_EQ(selected(kSelectionDocument, "none", Language::kJmesPath), "NOT_FOUND");
+  EXPECT_EQ(selected(kSelectionDocument, "missing", Language::kJmesPath), "NOT_FOUND");
+  EXPECT_EQ(selected(kSelectionDocument, "length(port)", Language::kJmesPath), "INVALID_ARGUMENT");
+  EXPECT_EQ(selected(kSelectionDocument, "a..b", Language::kJmesPath), "INVALID_ARGUMENT");
   EXPECT_EQ(selected("plain", "a", Language::kJmesPath), "INVALID_ARGUMENT");
-  EXPECT_EQ(selected(kDocument, "with.dot", Language::kJsonKey), "whole");
-  EXPECT_EQ(selected(kDocument, "with.only", Language::kJsonKey), "NOT_FOUND");
+  EXPECT_EQ(selected(kSelectionDocument, "with.dot", Language::kJsonKey), "whole");
+  EXPECT_EQ(selected(kSelectionDocument, "with.only", Language::kJsonKey), "NOT_FOUND");
   EXPECT_EQ(selected("with.dot: whole", "with.dot", Language::kYamlKey), "whole");
   const Secret structured = Structured();
   EXPECT_EQ(Selected(structured, {.property = "settings.level", .language = Language::kJmesPath}),
