@@ -25,3 +25,9 @@ find_program(SECRETFS_CCACHE ccache)
 if(SECRETFS_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${SECRETFS_CCACHE})
 endif()
+
+# Links many times faster than the system's linker, where it is there: tests are some fifty programs.
+find_program(SECRETFS_MOLD mold)
+if(SECRETFS_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
