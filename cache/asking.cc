@@ -80,7 +80,9 @@ void Cache::Impl::Answered(StoreQueue::Answers answers) {
     absl::StatusOr<providers::SecretPtr>& result = answers.results[i];
     record.phase = Record::Phase::kIdle;
     if (stage_ != Stage::kRunning) {
-      if (result.ok() && (*result)->lease.has_value()) Revoke(record.store, *(*result)->lease);
+      if (!result.ok()) continue;
+      const std::optional<providers::Lease>& lease = (*result)->lease;
+      if (lease.has_value()) Revoke(record.store, *lease);
       continue;
     }
     if (result.ok()) {

@@ -215,8 +215,9 @@ void OperationsImpl::AfterPlan(uint64_t id) {
 }
 
 bool OperationsImpl::IsPublishingCurrent() const {
-  return std::any_of(plans_.begin(), plans_.end(), [&](const auto& plan) {
-    return plan.second.generation != 0 && plan.second.generation == manifest_->current();
+  const auto current = manifest_->current();
+  return std::any_of(plans_.begin(), plans_.end(), [current](const auto& plan) {
+    return plan.second.generation != 0 && plan.second.generation == current;
   });
 }
 
@@ -428,8 +429,10 @@ Outcome<std::string> OperationsImpl::GetExtendedAttribute(InodeNumber inode,
     if (name == "fetched" && settled) return {.error = 0, .value = FormatTime(file->fetched)};
     if (name == "expires" && inode == slot.current) {
       const auto entry = entries_.find(slot.key);
-      if (entry == entries_.end() || !entry->second.known.expires_at) return Result::Fail(ENODATA);
-      return {.error = 0, .value = FormatTime(*entry->second.known.expires_at)};
+      if (entry == entries_.end()) return Result::Fail(ENODATA);
+      const std::optional<WallTime>& expires_at = entry->second.known.expires_at;
+      if (!expires_at.has_value()) return Result::Fail(ENODATA);
+      return {.error = 0, .value = FormatTime(*expires_at)};
     }
   }
   if (name == "store") return {.error = 0, .value = cache_.StoreName(store)};
