@@ -211,13 +211,13 @@ std::string Variable(const AwsSurroundings& surroundings, const std::string& nam
 
 // The address that the configuration or else the environment names; "" for AWS's own.
 absl::StatusOr<std::string> Configured(const std::string& endpoint, std::string_view field,
-                                       const std::string& variable,
+                                       const std::string& variable, Plaintext plaintext,
                                        const AwsSurroundings& surroundings) {
-  if (!endpoint.empty()) return CustomEndpoint(endpoint, field);
+  if (!endpoint.empty()) return CustomEndpoint(endpoint, field, plaintext);
   if (Variable(surroundings, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") == "true") return "";
   for (const std::string& name : {variable, std::string("AWS_ENDPOINT_URL")}) {
     const std::string url = Variable(surroundings, name);
-    if (!url.empty()) return CustomEndpoint(url, name);
+    if (!url.empty()) return CustomEndpoint(url, name, plaintext);
   }
   return "";
 }
@@ -277,12 +277,14 @@ absl::StatusOr<AwsStoreConfig> Completed(AwsStoreConfig config,
     config.tls.ca_file = Variable(surroundings, "AWS_CA_BUNDLE");
   }
   const bool secrets = config.service == AwsService::kSecretsManager;
+  const Plaintext plaintext = PlaintextFor(config.tls);
   SECRETFS_ASSIGN_OR_RETURN(config.endpoint, Configured(config.endpoint, "endpoint",
                                                         secrets ? "AWS_ENDPOINT_URL_SECRETS_MANAGER"
                                                                 : "AWS_ENDPOINT_URL_SSM",
-                                                        surroundings));
-  SECRETFS_ASSIGN_OR_RETURN(config.sts_endpoint, Configured(config.sts_endpoint, "stsEndpoint",
-                                                            "AWS_ENDPOINT_URL_STS", surroundings));
+                                                        plaintext, surroundings));
+  SECRETFS_ASSIGN_OR_RETURN(config.sts_endpoint,
+                            Configured(config.sts_endpoint, "stsEndpoint", "AWS_ENDPOINT_URL_STS",
+                                       plaintext, surroundings));
   const EndpointVariant variant{config.fips, config.dual_stack};
   // Checks the region's name also where its endpoint is not used.
   SECRETFS_ASSIGN_OR_RETURN(const std::string own,
@@ -294,8 +296,9 @@ absl::StatusOr<AwsStoreConfig> Completed(AwsStoreConfig config,
   if (config.failover_endpoint.empty()) {
     config.failover_endpoint = other;
   } else {
-    SECRETFS_ASSIGN_OR_RETURN(config.failover_endpoint,
-                              CustomEndpoint(config.failover_endpoint, "failoverEndpoint"));
+    SECRETFS_ASSIGN_OR_RETURN(
+        config.failover_endpoint,
+        CustomEndpoint(config.failover_endpoint, "failoverEndpoint", plaintext));
   }
   return config;
 }

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "base/log.h"
+#include "base/status.h"
 #include "base/text.h"
 #include "providers/http/url.h"
 
@@ -61,7 +61,8 @@ absl::StatusOr<std::string> EndpointOf(std::string_view service, std::string_vie
                 region, dual ? partition.dual_stack_suffix : partition.suffix);
 }
 
-absl::StatusOr<std::string> CustomEndpoint(std::string_view url, std::string_view field) {
+absl::StatusOr<std::string> CustomEndpoint(std::string_view url, std::string_view field,
+                                           Plaintext allowed) {
   while (url.ends_with('/')) url.remove_suffix(1);
   const std::string text(url);
   const absl::StatusOr<Origin> origin = OriginOf(text);
@@ -69,11 +70,7 @@ absl::StatusOr<std::string> CustomEndpoint(std::string_view url, std::string_vie
     return absl::InvalidArgumentError(Format(
         "{} must be a URL such as https://HOST:PORT, without user, query or fragment", field));
   }
-  const bool loopback =
-      origin->host.starts_with("127.") || origin->host == "localhost" || origin->host == "[::1]";
-  if (origin->scheme != "https" && !loopback) {
-    Log().warn("AWS at {}: secrets travel without TLS", text);
-  }
+  SECRETFS_RETURN_IF_ERROR(CheckConfidential(text, allowed, field));
   return text;
 }
 

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "providers/http/plaintext.h"
 
 namespace secretfs::providers::aws {
 
@@ -22,7 +23,8 @@ absl::StatusOr<std::string> EndpointOf(std::string_view service, std::string_vie
                                        EndpointVariant variant);
 
 // Scheme, host and perhaps a path of an address that somebody configured, without a slash at its
-// end. InvalidArgument naming `field`; warns of plain HTTP to another machine.
-absl::StatusOr<std::string> CustomEndpoint(std::string_view url, std::string_view field);
+// end. InvalidArgument naming `field`, also for one that may not be asked without TLS.
+absl::StatusOr<std::string> CustomEndpoint(std::string_view url, std::string_view field,
+                                           Plaintext allowed = Plaintext::kThisMachine);
 
 }  // namespace secretfs::providers::aws

@@ -24,15 +24,15 @@ constexpr Duration kInstancePatience = std::chrono::seconds(2);
 HttpCredentials::HttpCredentials(asio::io_context& context, const Clock& clock,
                                  const TlsConfig& tls)
     : clock_(clock),
-      http_(std::make_shared<HttpClient>(context, clock,
-                                         HttpClientOptions{.tls = tls, .use_proxy = false})) {}
+      http_(std::make_shared<HttpClient>(
+          context, clock,
+          HttpClientOptions{.tls = tls, .use_proxy = false, .plaintext = Plaintext::kMetadata})) {}
 
 absl::Status CheckContainerUrl(const std::string& url) {
   SECRETFS_ASSIGN_OR_RETURN(const Origin origin, OriginOf(url));
   const std::string& host = origin.host;
-  if (origin.scheme == "https" || host == "localhost" || host.starts_with("127.") ||
-      host == "[::1]" || host == "169.254.170.2" || host == "169.254.170.23" ||
-      host == "[fd00:ec2::23]") {
+  if (origin.scheme == "https" || IsLoopback(host) || host == "169.254.170.2" ||
+      host == "169.254.170.23" || host == "[fd00:ec2::23]") {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(

@@ -30,7 +30,8 @@ std::optional<WallTime> DateOf(const HttpResponse& response) {
 Transport::Transport(asio::io_context& context, const Clock& clock, const TlsConfig& tls)
     : context_(context),
       clock_(clock),
-      http_(std::make_shared<HttpClient>(context, clock, HttpClientOptions{.tls = tls})) {}
+      http_(std::make_shared<HttpClient>(
+          context, clock, HttpClientOptions{.tls = tls, .plaintext = PlaintextFor(tls)})) {}
 
 asio::awaitable<absl::StatusOr<AwsAnswer>> Transport::Send(AwsRequest request) {
   const auto shared = std::make_shared<const AwsRequest>(std::move(request));

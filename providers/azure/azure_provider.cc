@@ -138,21 +138,18 @@ class AzureProvider final : public OneByOneProvider {
   const bool external_secrets_formats_;
 };
 
-bool IsLoopback(std::string_view host) {
-  return host.starts_with("127.") || host == "localhost" || host == "[::1]";
-}
-
 // https://HOST[:PORT] of a URL whose path is empty; http for this machine only, where something
 // else may speak TLS on.
 absl::StatusOr<std::string> NormalAddress(std::string url, std::string_view field) {
   while (url.ends_with('/')) url.pop_back();
   const absl::StatusOr<Origin> origin = OriginOf(url);
   const size_t authority = url.find("://") + 3;
-  if (!origin.ok() || !(origin->scheme == "https" || IsLoopback(origin->host)) ||
-      url.find_first_of("/?#@\\ ", authority) != std::string::npos) {
+  if (!origin.ok() || url.find_first_of("/?#@\\ ", authority) != std::string::npos) {
     return absl::InvalidArgumentError(
         Format("the {} '{}' must be https:// and a host, perhaps a port", field, url));
   }
+  SECRETFS_RETURN_IF_ERROR(
+      CheckConfidential(url, Plaintext::kThisMachine, Format("the {}", field)));
   return url;
 }
 
@@ -234,6 +231,12 @@ absl::StatusOr<std::shared_ptr<Provider>> MakeAzureProvider(const AzureStoreConf
       std::make_shared<azure::Transport>(context, clock, HttpClientOptions{.tls = config.tls});
   HttpClientOptions direct;
   direct.use_proxy = false;
+  direct.plaintext = Plaintext::kMetadata;
+  for (const std::string& service : {config.metadata_host, config.identity_endpoint}) {
+    if (service.empty()) continue;
+    SECRETFS_RETURN_IF_ERROR(CheckConfidential(
+        service, Plaintext::kMetadata, "the address of the service for managed identities"));
+  }
   auto metadata = std::make_shared<azure::Transport>(context, clock, std::move(direct));
   const azure::MakeSource make{std::move(authority_host), config, transport, metadata};
   SECRETFS_ASSIGN_OR_RETURN(std::unique_ptr<azure::TokenSource> source,

@@ -135,8 +135,10 @@ absl::StatusOr<SubjectTokenSource> ReadSource(const Object& file) {
   if (!source.credential.empty() && source.credential.file.front() != '/') {
     return Wrong("credential_source.file", "an absolute path");
   }
-  if (!source.url.empty() && !OriginOf(source.url).ok()) {
-    return Wrong("credential_source.url", "an http or https URL");
+  if (!source.url.empty()) {
+    if (!OriginOf(source.url).ok()) return Wrong("credential_source.url", "an http or https URL");
+    SECRETFS_RETURN_IF_ERROR(
+        CheckConfidential(source.url, Plaintext::kMetadata, "the credential_source.url"));
   }
   SECRETFS_ASSIGN_OR_RETURN(source.json_field, ReadFormat(fields));
   const SecretJson* headers = fields.Find("headers");

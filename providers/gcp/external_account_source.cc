@@ -101,7 +101,7 @@ class ExternalAccountSource final : public TokenSource {
     }
     request.deadline = deadline;
     request.body_limit = kSubjectTokenLimit;
-    // Without TLS it is a server of this machine or network, such as a cloud's metadata server.
+    // Without TLS it is a server of this machine or a cloud's metadata server.
     const bool is_near = request.url.starts_with("http://");
     asio::awaitable<absl::StatusOr<HttpResponse>> sending =
         is_near ? client_->SendDirectly(std::move(request)) : client_->Send(std::move(request));

@@ -25,6 +25,7 @@ Client::Client(const TlsConfig& tls, asio::io_context& context, const Clock& clo
   http_ = std::make_unique<HttpClient>(context, clock, options);
   options.tls = TlsConfig();
   options.use_proxy = false;
+  options.plaintext = Plaintext::kMetadata;
   direct_ = std::make_unique<HttpClient>(context, clock, std::move(options));
 }
 
@@ -50,12 +51,7 @@ absl::Status CheckTrustedUrl(std::string_view url, std::string_view what) {
     return absl::InvalidArgumentError(
         Format("the {} '{}' is no URL; expected https://HOST/PATH", what, UrlForMessages(url)));
   }
-  const bool local =
-      origin->host.starts_with("127.") || origin->host == "localhost" || origin->host == "[::1]";
-  if (origin->scheme == "https" || local) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      Format("the {} '{}' would carry credentials without TLS; expected https://", what,
-             UrlForMessages(url)));
+  return CheckConfidential(std::string(url), Plaintext::kThisMachine, Format("the {}", what));
 }
 
 std::optional<WallTime> ServerTime(const HttpResponse& response) {

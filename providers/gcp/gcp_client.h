@@ -1,8 +1,8 @@
 #pragma once
 
 // The way to Google's servers that everything of one store shares: one HTTP client for what may go
-// through a proxy, one for the metadata server and other servers of this machine or network, which
-// must not. Knows no API.
+// through a proxy, one for metadata servers and other servers of this machine, which must not.
+// Knows no API.
 //
 // Thread-safety: I/O thread only. One attempt a call.
 
@@ -26,7 +26,7 @@ class Client {
 
   // Any answer of the server; failures as HttpClient's.
   asio::awaitable<absl::StatusOr<HttpResponse>> Send(HttpRequest request);
-  // The same without a proxy, for servers of this machine or network.
+  // The same without a proxy, for servers of this machine and metadata servers.
   asio::awaitable<absl::StatusOr<HttpResponse>> SendDirectly(HttpRequest request);
 
   // Cancels the requests under way, and all later ones. Coroutines that wait for an answer hold

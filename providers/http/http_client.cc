@@ -279,6 +279,7 @@ void HttpClient::Impl::Begin(Handler handler, const HttpRequest& request,
 // the context.
 absl::StatusOr<CURL*> HttpClient::Impl::Start(const HttpRequest& request, BodySink* sink) {
   if (closed_) return absl::CancelledError("the HTTP client was closed");
+  SECRETFS_RETURN_IF_ERROR(CheckConfidential(request.url, options_.plaintext, "the address"));
   BlockBrokenPipeSignal();
   const bool bounded = request.deadline != MonotonicTime::max();
   const Duration left =

@@ -2,8 +2,9 @@
 
 // One HTTP client for all providers: libcurl's multi interface driven by Asio on the I/O thread.
 // Connections are kept and reused per host; HTTP/2 where the server has it; the proxy comes from
-// the environment as curl reads it. Redirects are never followed across hosts (they are an error
-// that names both). Response bodies go to locked memory and are bounded.
+// the environment as curl reads it, but never gets what goes to this machine without TLS. Redirects
+// are never followed across hosts (they are an error that names both). Response bodies go to locked
+// memory and are bounded.
 //
 // Send keeps a whole answer; Stream hands it out piece by piece (http_stream.h).
 //
@@ -21,6 +22,7 @@
 #include "base/clock.h"
 #include "base/secret_bytes.h"
 #include "providers/http/http_stream.h"
+#include "providers/http/plaintext.h"
 #include "providers/tls_config.h"
 
 namespace secretfs::providers {
@@ -48,6 +50,8 @@ struct HttpClientOptions {
   // False for servers that only this machine can reach (instance metadata, credential agents),
   // whatever proxy the environment names.
   bool use_proxy = true;
+  // Requests to others without TLS are refused (InvalidArgument).
+  Plaintext plaintext = Plaintext::kThisMachine;
 };
 
 class HttpClient {

@@ -44,7 +44,10 @@ std::string_view Trim(std::string_view text) {
 }  // namespace
 
 Transfer::Transfer(const HttpClientOptions& options, CURLSH* share, size_t generation)
-    : handle_(curl_easy_init()), tls_(options.tls), generation_(generation) {
+    : handle_(curl_easy_init()),
+      tls_(options.tls),
+      use_proxy_(options.use_proxy),
+      generation_(generation) {
   Set(CURLOPT_PRIVATE, this);
   Set(CURLOPT_SHARE, share);
   Set(CURLOPT_ERRORBUFFER, error_text_.data());
@@ -67,7 +70,6 @@ Transfer::Transfer(const HttpClientOptions& options, CURLSH* share, size_t gener
   Set(CURLOPT_HTTP_CONTENT_DECODING, 0L);
   Set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   Set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
-  if (!options.use_proxy) Set(CURLOPT_NOPROXY, "*");
   Set(CURLOPT_TCP_NODELAY, 1L);
   Set(CURLOPT_TCP_KEEPALIVE, 1L);
   Set(CURLOPT_TCP_KEEPIDLE, 30L);
@@ -126,6 +128,16 @@ void Transfer::SetClientCertificate(const SecretBytes& certificate, const Secret
   Set(CURLOPT_SSLKEY_BLOB, &key_blob);
 }
 
+// What goes to this machine without TLS would go to the proxy in clear, credentials included.
+void Transfer::SetProxy(const std::string& url) {
+  bool use_proxy = use_proxy_;
+  if (use_proxy && !url.starts_with("https:")) {
+    const absl::StatusOr<Origin> origin = OriginOf(url);
+    use_proxy = !origin.ok() || origin->scheme == "https" || !IsLoopback(origin->host);
+  }
+  Set(CURLOPT_NOPROXY, use_proxy ? nullptr : "*");  // null: as no_proxy of the environment says
+}
+
 absl::Status Transfer::Prepare(const HttpRequest& request, Duration time_left, BodySink* sink) {
   if (setup_ != CURLE_OK) {
     return absl::InternalError(
@@ -138,6 +150,7 @@ absl::Status Transfer::Prepare(const HttpRequest& request, Duration time_left, B
   Set(CURLOPT_PIPEWAIT, request.url.starts_with("https:") ? 1L : 0L);
   if (!IsToken(request.method)) return absl::InvalidArgumentError("not an HTTP method");
   SECRETFS_RETURN_IF_ERROR(SetTarget(request));
+  SetProxy(request.url);
   SECRETFS_RETURN_IF_ERROR(SetHeaders(request));
   SetMethod(request);
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(time_left);

@@ -51,6 +51,7 @@ class Transfer {
   void SetTls(const TlsConfig& tls);
   void SetClientCertificate(const SecretBytes& certificate, const SecretBytes& key);
   void SetMethod(const HttpRequest& request);
+  void SetProxy(const std::string& url);
   absl::Status SetTarget(const HttpRequest& request);
   absl::Status SetHeaders(const HttpRequest& request);
   absl::Status FailureOf(CURLcode code) const;
@@ -62,6 +63,7 @@ class Transfer {
 
   CURL* const handle_;
   const TlsConfig tls_;
+  const bool use_proxy_;
   const size_t generation_;
   CURLcode setup_ = CURLE_OK;  // the first option that curl refused
   std::array<char, CURL_ERROR_SIZE> error_text_{};

@@ -12,8 +12,7 @@ namespace secretfs::providers::kubernetes {
 namespace {
 
 absl::StatusOr<std::string> NormalAddress(std::string_view url) {
-  const bool tls = url.starts_with("https://");
-  if (!tls && !url.starts_with("http://")) {
+  if (!url.starts_with("https://") && !url.starts_with("http://")) {
     return absl::InvalidArgumentError(Format(
         "the API server's url '{}' must be one such as https://kubernetes.example.com:6443", url));
   }
@@ -25,12 +24,10 @@ absl::StatusOr<std::string> NormalAddress(std::string_view url) {
         "the API server's url must be scheme, host, port and perhaps a path, without user, query "
         "or fragment");
   }
-  const bool loopback =
-      host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]");
-  if (!tls && !loopback) {
-    Log().warn("Kubernetes at {}: tokens and secrets travel without TLS", url);
-  }
-  return std::string(url);
+  std::string address(url);
+  SECRETFS_RETURN_IF_ERROR(
+      CheckConfidential(address, Plaintext::kThisMachine, "the API server's url"));
+  return address;
 }
 
 }  // namespace

@@ -14,7 +14,7 @@
 namespace secretfs::providers::vault {
 namespace {
 
-absl::StatusOr<std::string> NormalAddress(std::string_view server) {
+absl::StatusOr<std::string> NormalAddress(std::string_view server, Plaintext allowed) {
   const bool tls = server.starts_with("https://");
   if (!tls && !server.starts_with("http://")) {
     return absl::InvalidArgumentError(Format(
@@ -29,12 +29,9 @@ absl::StatusOr<std::string> NormalAddress(std::string_view server) {
         "the Vault server's URL must be scheme, host, port and perhaps a path, without user, "
         "query or fragment");
   }
-  const bool loopback =
-      host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]");
-  if (!tls && !loopback) {
-    Log().warn("Vault at {}: tokens and secrets travel without TLS", server);
-  }
-  return std::string(server);
+  std::string address(server);
+  SECRETFS_RETURN_IF_ERROR(CheckConfidential(address, allowed, "the Vault server"));
+  return address;
 }
 
 absl::Status CheckHeaders(const std::map<std::string, std::string>& headers) {
@@ -59,7 +56,8 @@ absl::Status CheckHeaders(const std::map<std::string, std::string>& headers) {
 absl::StatusOr<std::shared_ptr<Client>> Client::Make(const VaultStoreConfig& config,
                                                      asio::io_context& context,
                                                      const Clock& clock) {
-  SECRETFS_ASSIGN_OR_RETURN(std::string address, NormalAddress(config.server));
+  SECRETFS_ASSIGN_OR_RETURN(std::string address,
+                            NormalAddress(config.server, PlaintextFor(config.tls)));
   SECRETFS_RETURN_IF_ERROR(CheckHeaders(config.headers));
   return std::shared_ptr<Client>(new Client(std::move(address), config, context, clock));
 }
@@ -71,7 +69,9 @@ Client::Client(std::string address, const VaultStoreConfig& config, asio::io_con
       headers_(config.headers),
       context_(context),
       clock_(clock),
-      http_(std::make_unique<HttpClient>(context, clock, HttpClientOptions{.tls = config.tls})) {}
+      http_(std::make_unique<HttpClient>(
+          context, clock,
+          HttpClientOptions{.tls = config.tls, .plaintext = PlaintextFor(config.tls)})) {}
 
 asio::awaitable<absl::StatusOr<HttpResponse>> Client::Send(Call call) {
   if (http_ == nullptr) co_return absl::CancelledError("the store is closed");

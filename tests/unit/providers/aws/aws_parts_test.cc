@@ -20,6 +20,7 @@ namespace secretfs::providers::aws {
 namespace {
 
 using absl::StatusCode;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -75,6 +76,11 @@ TEST(AwsEndpoints, RegionsAreNames) {
     const auto endpoint = CustomEndpoint(wrong, "stsEndpoint");
     EXPECT_EQ(endpoint.status().code(), StatusCode::kInvalidArgument) << wrong;
     EXPECT_THAT(endpoint.status().ToString(), HasSubstr("stsEndpoint"));
+  }
+  for (const char* plain : {"http://localstack:4566", "http://127.evil.example"}) {
+    EXPECT_THAT(CustomEndpoint(plain, "stsEndpoint").status().ToString(),
+                AllOf(HasSubstr("stsEndpoint"), HasSubstr("without TLS")));
+    EXPECT_EQ(*CustomEndpoint(plain, "stsEndpoint", Plaintext::kAnybody), plain);
   }
 }
 
@@ -151,7 +157,7 @@ TEST(AwsCredentialsJson, PlainHttpIsForThisMachineAndLinkLocalAgents) {
     EXPECT_TRUE(CheckContainerUrl(url).ok()) << url;
   }
   for (const char* url : {"http://169.254.169.254/x", "http://agent.test/x", "/relative", "",
-                          "http://169.254.170.2.evil.test/"}) {
+                          "http://169.254.170.2.evil.test/", "http://127.evil.test/"}) {
     EXPECT_FALSE(CheckContainerUrl(url).ok()) << url;
   }
 }

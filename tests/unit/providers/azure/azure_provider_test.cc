@@ -261,6 +261,14 @@ TEST_F(AzureProviderTest, ConfigurationsThatCannotWorkNameTheField) {
   };
   EXPECT_THAT(error_of([](auto& c) { c.vault_url = "http://team.vault.azure.net"; }),
               HasSubstr("vaultUrl"));
+  EXPECT_THAT(error_of([](auto& c) { c.vault_url = "http://127.evil.example"; }),
+              HasSubstr("without TLS"));
+  EXPECT_THAT(error_of([](auto& c) { c.authority_host = "http://127.evil.example"; }),
+              HasSubstr("without TLS"));
+  EXPECT_THAT(error_of([](auto& c) { c.metadata_host = "http://127.evil.example"; }),
+              HasSubstr("without TLS"));
+  EXPECT_THAT(error_of([](auto& c) { c.identity_endpoint = "http://127.evil.example/token"; }),
+              HasSubstr("without TLS"));
   EXPECT_THAT(error_of([](auto& c) { c.vault_url = "https://team.vault.azure.net/secrets"; }),
               HasSubstr("vaultUrl"));
   EXPECT_THAT(error_of([](auto& c) { c.vault_url = ""; }), HasSubstr("vaultUrl"));

@@ -93,6 +93,10 @@ TEST(CredentialsFileTest, ExternalAccounts) {
 TEST(CredentialsFileTest, SourcesThatCannotBeUsed) {
   EXPECT_THAT(Error(External("{}")), HasSubstr("either file or url"));
   EXPECT_THAT(Error(External(R"({"file":"/a","url":"https://b"})")), HasSubstr("file or url"));
+  for (const char* host : {"issuer.example", "127.evil.example", "169.254.evil.example"}) {
+    EXPECT_THAT(Error(External(Format(R"({{"url":"http://{}/token"}})", host))),
+                HasSubstr("without TLS"));
+  }
   EXPECT_THAT(Error(External(R"({"file":"relative"})")), HasSubstr("absolute path"));
   EXPECT_THAT(Error(External(R"({"url":"ftp://x"})")), HasSubstr("URL"));
   EXPECT_THAT(Error(External(R"({"executable":{"command":"planted"}})")),
@@ -130,8 +134,8 @@ TEST(CredentialsFileTest, AddressesThatSecretsWouldBeSentTo) {
                       "token_uri":"{}"}})",
                   uri);
   };
-  for (const char* uri : {"http://oauth.example/token", "ftp://x", "oauth2.googleapis.com",
-                          "https://user@x/token", "https://x/token#a"}) {
+  for (const char* uri : {"http://oauth.example/token", "http://127.evil.example/t", "ftp://x",
+                          "oauth2.googleapis.com", "https://user@x/token", "https://x/token#a"}) {
     EXPECT_THAT(Error(with(uri)), HasSubstr("token_uri")) << uri;
   }
   for (const char* uri : {"https://x/token", "http://127.0.0.1:8080/token", "http://localhost/t"}) {

@@ -30,7 +30,13 @@ class HttpClientTest : public ::testing::Test {
     io_.Stop();
   }
 
-  void MakeClient(HttpClientOptions options = {}) {
+  // Tests ask servers with made-up names, without TLS.
+  static HttpClientOptions ForAnybody() {
+    HttpClientOptions options;
+    options.plaintext = Plaintext::kAnybody;
+    return options;
+  }
+  void MakeClient(HttpClientOptions options = ForAnybody()) {
     DestroyClient();
     client_ = std::make_unique<HttpClient>(io_.context(), clock_, std::move(options));
   }

@@ -258,6 +258,24 @@ TEST_F(HttpClientTest, AnUnknownHostIsUnavailable) {
   EXPECT_TRUE(Contains(MessageOf(result.status()), "no-such-host.invalid")) << result.status();
 }
 
+TEST_F(HttpClientTest, WithoutTlsOnlyThisMachineIsAsked) {
+  HttpTestServer server([](const auto&) { return Answer("x"); });
+  MakeClient(HttpClientOptions());
+  EXPECT_TRUE(Send(Get(server.Url())).ok());
+  for (const char* url : {"http://127.evil.example/", "http://127.0.0.1.evil.example/",
+                          "http://169.254.169.254/", "HTTP://localhost.evil.example/"}) {
+    const Result result = Send(Get(url));
+    EXPECT_EQ(result.status().code(), absl::StatusCode::kInvalidArgument) << result.status();
+    EXPECT_TRUE(Contains(MessageOf(result.status()), "without TLS")) << result.status();
+  }
+  const auto stream =
+      asio::co_spawn(io_.context(),
+                     client_->Stream(Get("http://127.evil.example/"), HttpStreamOptions()),
+                     asio::use_future)
+          .get();
+  EXPECT_EQ(stream.status().code(), absl::StatusCode::kInvalidArgument) << stream.status();
+}
+
 TEST_F(HttpClientTest, RequestsThatCannotBeSentAreInvalid) {
   const auto code = [this](HttpRequest request) {
     return Send(std::move(request)).status().code();

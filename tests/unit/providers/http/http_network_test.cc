@@ -151,6 +151,22 @@ TEST_F(HttpNetworkTest, TheProxyOfTheEnvironmentIsUsed) {
   EXPECT_EQ(proxy.requests().at(0).target, "http://store.invalid/v1/app");
 }
 
+TEST_F(HttpNetworkTest, NoProxyGetsWhatStaysOnThisMachineWithoutTls) {
+  HttpTestServer proxy([](const auto&) { return Answer("through the proxy"); });
+  HttpTestServer server([](const auto&) { return Answer("directly"); });
+  setenv("http_proxy", proxy.Url("").c_str(), 1);
+  const std::string excepted = getenv("no_proxy");
+  unsetenv("no_proxy");
+  for (const char* host : {"127.0.0.1", "localhost", "0x7f.1", "[::ffff:127.0.0.1]"}) {
+    const Result result = Send(Get(Format("http://{}:{}/", host, server.port())));
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->body.ExposeAsText(), "directly") << host;
+  }
+  EXPECT_EQ(Send(Get("http://store.invalid/"))->body.ExposeAsText(), "through the proxy");
+  setenv("no_proxy", excepted.c_str(), 1);
+  EXPECT_EQ(proxy.request_count(), 1u);
+}
+
 TEST_F(HttpNetworkTest, AProxyThatCannotBeReachedIsNamed) {
   setenv("http_proxy", "http://user:planted-word@127.0.0.1:1", 1);
   const Result result = Send(Get("http://store.invalid/v1/app"));

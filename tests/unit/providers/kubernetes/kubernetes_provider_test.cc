@@ -353,6 +353,12 @@ TEST(KubernetesConfiguration, WhatCannotWorkIsRefused) {
   EXPECT_THAT(error_of(config), HasSubstr("must be one such as https://"));
   config.server.url = "https://user@host";
   EXPECT_THAT(error_of(config), HasSubstr("without user"));
+  // A kubeconfig's server, say: its bearer token would travel in clear.
+  config.server.tls.skip_verify = true;
+  for (const char* url : {"http://host", "http://127.evil.example:6443", "http://localhost.evil"}) {
+    config.server.url = url;
+    EXPECT_THAT(error_of(config), HasSubstr("without TLS")) << url;
+  }
   config.server.url = "https://host";
   config.remote_namespace = "a/b";
   EXPECT_THAT(error_of(config), HasSubstr("remoteNamespace 'a/b'"));

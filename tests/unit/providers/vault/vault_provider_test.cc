@@ -453,7 +453,18 @@ TEST_F(VaultProviderTest, ConfigurationsThatCannotWork) {
     config.server = server;
     EXPECT_EQ(code(config), StatusCode::kInvalidArgument) << server;
   }
+  // Without TLS, but to this machine, only who gave up on TLS altogether.
+  for (const char* server : {"http://vault.example:8200", "http://127.evil.example:8200",
+                             "http://localhost.evil.example", "http://[::1].evil.example"}) {
+    VaultStoreConfig config = Config();
+    config.server = server;
+    EXPECT_EQ(code(config), StatusCode::kInvalidArgument) << server;
+  }
   VaultStoreConfig config = Config();
+  config.server = "http://vault.example:8200";
+  config.tls.skip_verify = true;
+  EXPECT_EQ(code(config), StatusCode::kOk);
+  config = Config();
   config.version = "2";
   EXPECT_EQ(code(config), StatusCode::kInvalidArgument);
   config = Config();
