@@ -1,8 +1,8 @@
 #include "cli/stores/aws_store.h"
 
 #include <variant>
+#include <vector>
 
-#include "base/text.h"
 #include "providers/aws/aws_provider.h"
 
 namespace secretfs::cli {
@@ -24,35 +24,33 @@ struct PathsOfAwsAuth {
 
 struct IdentityOfAwsAuth {
   std::string operator()(const providers::AwsDefaultAuth& auth) const {
-    return Format("default;{}", auth.profile);
+    return JoinParts({"default", auth.profile});
   }
   std::string operator()(const providers::AwsStaticAuth& auth) const {
-    return Format("key;{};{};{}", Describe(auth.access_key_id), Describe(auth.secret_access_key),
-                  Describe(auth.session_token));
+    return JoinParts({"key", Describe(auth.access_key_id), Describe(auth.secret_access_key),
+                      Describe(auth.session_token)});
   }
   std::string operator()(const providers::AwsWebIdentityAuth& auth) const {
-    return Format("web;{};{};{}", auth.role_arn, Describe(auth.token), auth.session_name);
+    return JoinParts({"web", auth.role_arn, Describe(auth.token), auth.session_name});
   }
   std::string operator()(const providers::AwsContainerAuth& auth) const {
-    return Format("container;{};{}", auth.url, Describe(auth.token));
+    return JoinParts({"container", auth.url, Describe(auth.token)});
   }
 };
 
 std::string RolesOf(const AwsStoreConfig& config) {
-  std::string text;
-  for (const std::string& role : config.additional_roles) text += Format("{},", role);
-  text += Format("{};{};", config.role, config.external_id);
-  for (const auto& [key, value] : config.session_tags) text += Format("{}={},", key, value);
-  for (const std::string& key : config.transitive_tag_keys) text += Format(";{}", key);
-  return text;
+  std::vector<std::string> tags;
+  for (const auto& [key, value] : config.session_tags) tags.insert(tags.end(), {key, value});
+  return JoinParts({JoinParts(config.additional_roles), config.role, config.external_id,
+                    JoinParts(tags), JoinParts(config.transitive_tag_keys)});
 }
 
 std::string FailoverOf(const AwsStoreConfig& config) {
-  std::string text = Format("{};{}", config.failover_region, config.failover_endpoint);
+  std::vector<std::string> names;
   for (const auto& [name, other] : config.failover_names) {
-    text += Format(";{}@{}={}@{}", name.key, name.version, other.key, other.version);
+    names.insert(names.end(), {name.key, name.version, other.key, other.version});
   }
-  return text;
+  return JoinParts({config.failover_region, config.failover_endpoint, JoinParts(names)});
 }
 
 }  // namespace
@@ -63,10 +61,10 @@ void VisitPaths(AwsStoreConfig& config, const PathVisitor& visit) {
 }
 
 std::string IdentityOf(const AwsStoreConfig& config) {
-  return Format("aws;{};{};{};{};{};{};{};{};{};{};{}", static_cast<int>(config.service),
-                config.region, config.prefix, config.endpoint, config.sts_endpoint, config.fips,
-                config.dual_stack, RolesOf(config), FailoverOf(config), Describe(config.tls),
-                std::visit(IdentityOfAwsAuth(), config.auth));
+  return JoinParts({"aws", std::to_string(static_cast<int>(config.service)), config.region,
+                    config.prefix, config.endpoint, config.sts_endpoint, config.fips ? "fips" : "",
+                    config.dual_stack ? "dual stack" : "", RolesOf(config), FailoverOf(config),
+                    Describe(config.tls), std::visit(IdentityOfAwsAuth(), config.auth)});
 }
 
 absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(const AwsStoreConfig& config,

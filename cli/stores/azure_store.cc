@@ -3,7 +3,6 @@
 #include <variant>
 
 #include "base/status.h"
-#include "base/text.h"
 #include "cli/environment.h"
 #include "providers/azure/azure_environment.h"
 #include "providers/azure/azure_provider.h"
@@ -34,22 +33,22 @@ struct PathsOfAzureAuth {
 
 using secretfs::cli::Describe;  // and one more
 std::string Describe(const AzureIdentifier& identifier) {
-  return Format("{};{}", identifier.text, Describe(identifier.source));
+  return JoinParts({identifier.text, Describe(identifier.source)});
 }
 
 struct IdentityOfAzureAuth {
   std::string operator()(const providers::AzureClientSecretAuth& auth) const {
-    return Format("secret;{};{}", Describe(auth.client_id), Describe(auth.client_secret));
+    return JoinParts({"secret", Describe(auth.client_id), Describe(auth.client_secret)});
   }
   std::string operator()(const providers::AzureClientCertificateAuth& auth) const {
-    return Format("certificate;{};{};{};{}", Describe(auth.client_id),
-                  Describe(auth.client_certificate), Describe(auth.password), auth.send_chain);
+    return JoinParts({"certificate", Describe(auth.client_id), Describe(auth.client_certificate),
+                      Describe(auth.password), auth.send_chain ? "chain" : ""});
   }
   std::string operator()(const providers::AzureWorkloadIdentityAuth& auth) const {
-    return Format("workload;{};{}", Describe(auth.client_id), Describe(auth.token));
+    return JoinParts({"workload", Describe(auth.client_id), Describe(auth.token)});
   }
   std::string operator()(const providers::AzureManagedIdentityAuth& auth) const {
-    return Format("managed;{};{};{}", auth.client_id, auth.object_id, auth.resource_id);
+    return JoinParts({"managed", auth.client_id, auth.object_id, auth.resource_id});
   }
 };
 
@@ -63,11 +62,12 @@ void VisitPaths(AzureStoreConfig& config, const PathVisitor& visit) {
 }
 
 std::string IdentityOf(const AzureStoreConfig& config) {
-  return Format("azure;{};{};{};{};{};{};{};{};{};{};{};{}", config.vault_url,
-                Describe(config.tenant_id), config.environment_type, config.authority_host,
-                config.resource, config.verify_challenge_resource, Describe(config.tls),
-                config.external_secrets_formats, config.metadata_host, config.identity_endpoint,
-                Describe(config.identity_header), std::visit(IdentityOfAzureAuth(), config.auth));
+  return JoinParts({"azure", config.vault_url, Describe(config.tenant_id), config.environment_type,
+                    config.authority_host, config.resource,
+                    config.verify_challenge_resource ? "verify" : "", Describe(config.tls),
+                    config.external_secrets_formats ? "external secrets" : "", config.metadata_host,
+                    config.identity_endpoint, Describe(config.identity_header),
+                    std::visit(IdentityOfAzureAuth(), config.auth)});
 }
 
 absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(const AzureStoreConfig& config,

@@ -4,7 +4,6 @@
 #include <variant>
 #include <vector>
 
-#include "base/text.h"
 #include "providers/auth/credential.h"
 #include "providers/gcp/credentials_file.h"
 #include "providers/gcp/gcp_provider.h"
@@ -32,18 +31,18 @@ struct PathsOfGcpAuth {
 
 struct IdentityOfGcpAuth {
   std::string operator()(const providers::GcpDefaultAuth& auth) const {
-    return Format("default;{};{}", auth.credentials_file, auth.well_known_file);
+    return JoinParts({"default", auth.credentials_file, auth.well_known_file});
   }
   std::string operator()(const providers::GcpSecretRefAuth& auth) const {
-    return Format("file;{}", Describe(auth.secret_access_key));
+    return JoinParts({"file", Describe(auth.secret_access_key)});
   }
   std::string operator()(const providers::GcpWorkloadIdentityAuth& auth) const {
-    return Format("gke;{};{};{};{};{}", auth.cluster_project_id, auth.cluster_location,
-                  auth.cluster_name, Describe(auth.token), auth.service_account);
+    return JoinParts({"gke", auth.cluster_project_id, auth.cluster_location, auth.cluster_name,
+                      Describe(auth.token), auth.service_account});
   }
   std::string operator()(const providers::GcpWorkloadIdentityFederationAuth& auth) const {
-    return Format("federation;{};{};{};{};{}", Describe(auth.cred_config), auth.audience,
-                  Describe(auth.token), auth.external_token_endpoint, auth.service_account);
+    return JoinParts({"federation", Describe(auth.cred_config), auth.audience, Describe(auth.token),
+                      auth.external_token_endpoint, auth.service_account});
   }
 };
 
@@ -92,11 +91,11 @@ void VisitPaths(GcpStoreConfig& config, const PathVisitor& visit) {
 }
 
 std::string IdentityOf(const GcpStoreConfig& config) {
-  return Format("gcp;{};{};{};{};{};{};{};{};{};{}", config.project_id, config.location,
-                static_cast<int>(config.secret_version_selection_policy), config.quota_project,
-                config.endpoints.secret_manager, config.endpoints.sts,
-                config.endpoints.iam_credentials, config.endpoints.metadata, Describe(config.tls),
-                std::visit(IdentityOfGcpAuth(), config.auth));
+  return JoinParts({"gcp", config.project_id, config.location,
+                    std::to_string(static_cast<int>(config.secret_version_selection_policy)),
+                    config.quota_project, config.endpoints.secret_manager, config.endpoints.sts,
+                    config.endpoints.iam_credentials, config.endpoints.metadata,
+                    Describe(config.tls), std::visit(IdentityOfGcpAuth(), config.auth)});
 }
 
 absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(const GcpStoreConfig& config,

@@ -1,9 +1,9 @@
 #include "cli/stores/kubernetes_store.h"
 
 #include <variant>
+#include <vector>
 
 #include "base/status.h"
-#include "base/text.h"
 #include "cli/environment.h"
 #include "cli/kubernetes_environment.h"
 #include "cli/stores/store_description.h"
@@ -21,11 +21,15 @@ struct IdentityOfKubernetesAuth {
     return "certificate";  // which one is part of the TLS settings
   }
   std::string operator()(const providers::KubernetesTokenAuth& auth) const {
-    return Format("token;{}", Describe(auth.token));
+    return JoinParts({"token", Describe(auth.token)});
   }
   // Comes from a kubeconfig, never from a manifest itself.
   std::string operator()(const providers::KubernetesExecAuth& auth) const {
-    return Format("exec;{};{}", auth.command, fmt::join(auth.arguments, " "));
+    std::vector<std::string> environment;
+    for (const auto& [name, value] : auth.environment) {
+      environment.insert(environment.end(), {name, DigestOf(value)});
+    }
+    return JoinParts({"exec", auth.command, JoinParts(auth.arguments), JoinParts(environment)});
   }
 };
 
@@ -37,8 +41,8 @@ void VisitPathsOf(KubernetesAccess& access, const PathVisitor& visit) {
 }
 
 std::string IdentityOfAccess(const KubernetesAccess& access) {
-  return Format("{};{};{}", access.url, Describe(access.tls),
-                std::visit(IdentityOfKubernetesAuth(), access.auth));
+  return JoinParts(
+      {access.url, Describe(access.tls), std::visit(IdentityOfKubernetesAuth(), access.auth)});
 }
 
 }  // namespace
@@ -52,12 +56,11 @@ void VisitPaths(KubernetesStoreConfig& config, const PathVisitor& visit) {
 std::string IdentityOf(const KubernetesStoreConfig& config) {
   std::string account;
   if (config.service_account.has_value()) {
-    account = Format("{}/{};{}", config.service_account->name_space, config.service_account->name,
-                     fmt::join(config.service_account->audiences, " "));
+    account = JoinParts({config.service_account->name_space, config.service_account->name,
+                         JoinParts(config.service_account->audiences)});
   }
-  return Format("kubernetes;{};{};{};{};{};{}", config.remote_namespace,
-                IdentityOfAccess(config.server), account, IdentityOfAccess(config.home),
-                Describe(config.kubeconfig), config.context);
+  return JoinParts({"kubernetes", config.remote_namespace, IdentityOfAccess(config.server), account,
+                    IdentityOfAccess(config.home), Describe(config.kubeconfig), config.context});
 }
 
 absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(

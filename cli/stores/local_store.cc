@@ -1,6 +1,5 @@
 #include "cli/stores/local_store.h"
 
-#include "base/text.h"
 #include "cli/environment.h"
 #include "cli/stores/store_description.h"
 #include "providers/local/local_provider.h"
@@ -16,8 +15,8 @@ void VisitPaths(LocalStoreConfig& config, const PathVisitor& visit) {
 }
 
 std::string IdentityOf(const LocalStoreConfig& config) {
-  return Format("local;{};{};{};{}", config.path, config.key.key_file,
-                Describe(config.key.passphrase), config.key.systemd_credential);
+  return JoinParts({"local", config.path, config.key.key_file, Describe(config.key.passphrase),
+                    config.key.systemd_credential});
 }
 
 absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(const LocalStoreConfig& config,

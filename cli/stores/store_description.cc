@@ -14,8 +14,8 @@ void VisitPaths(providers::CredentialSource& source, const PathVisitor& visit) {
 }
 
 void VisitPaths(providers::TlsConfig& tls, const PathVisitor& visit) {
-  for (std::string* path : {&tls.ca_file, &tls.ca_directory, &tls.client_certificate_file,
-                            &tls.client_key_file}) {
+  for (std::string* path :
+       {&tls.ca_file, &tls.ca_directory, &tls.client_certificate_file, &tls.client_key_file}) {
     visit(*path);
   }
 }
@@ -30,24 +30,38 @@ void MakePathsAbsolute(providers::TlsConfig& tls) {
 
 namespace {
 
+template <typename Parts>
+std::string Join(const Parts& parts) {
+  std::string text;
+  for (const std::string_view part : parts) text += Format("{}:{},", part.size(), part);
+  return text;
+}
+
 // Told apart by the content, which is the same in the next process; never shown.
 std::string DescribeInline(const std::shared_ptr<const SecretBytes>& value) {
   return value == nullptr ? std::string() : providers::ContentDigest(value->bytes());
 }
 
+std::string_view TextOf(bool value) { return value ? "yes" : "no"; }
+
 }  // namespace
 
+std::string JoinParts(std::initializer_list<std::string_view> parts) { return Join(parts); }
+std::string JoinParts(const std::vector<std::string>& parts) { return Join(parts); }
+
+std::string DigestOf(std::string_view value) {
+  return providers::ContentDigest(std::as_bytes(std::span(value.data(), value.size())));
+}
+
 std::string Describe(const providers::CredentialSource& source) {
-  return Format("file={};environment={};inline={}", source.file, source.environment,
-                DescribeInline(source.inline_value));
+  return JoinParts({source.file, source.environment, DescribeInline(source.inline_value)});
 }
 
 std::string Describe(const providers::TlsConfig& tls) {
-  const auto ca_bundle = std::as_bytes(std::span(tls.ca_bundle.data(), tls.ca_bundle.size()));
-  return Format("{};{};{};{};{};{};{};{};{}", tls.client_certificate_file, tls.client_key_file,
-                DescribeInline(tls.client_certificate), DescribeInline(tls.client_key),
-                tls.server_name, tls.ca_file, tls.ca_directory, providers::ContentDigest(ca_bundle),
-                tls.skip_verify);
+  return JoinParts({tls.client_certificate_file, tls.client_key_file,
+                    DescribeInline(tls.client_certificate), DescribeInline(tls.client_key),
+                    tls.server_name, tls.ca_file, tls.ca_directory, DigestOf(tls.ca_bundle),
+                    TextOf(tls.skip_verify)});
 }
 
 }  // namespace secretfs::cli

@@ -5,7 +5,10 @@
 // without state.
 
 #include <functional>
+#include <initializer_list>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "providers/credential_source.h"
 #include "providers/tls_config.h"
@@ -19,6 +22,15 @@ void VisitPaths(providers::TlsConfig& tls, const PathVisitor& visit);
 
 void MakePathsAbsolute(providers::CredentialSource& source);
 void MakePathsAbsolute(providers::TlsConfig& tls);
+
+// `parts` as one text from which nothing but them can be read: each with its length before it, so
+// that no part can say what looks like several, or like another's. The first says what kind of
+// thing it is.
+std::string JoinParts(std::initializer_list<std::string_view> parts);
+std::string JoinParts(const std::vector<std::string>& parts);
+
+// A value that may be a credential, as a part of an identity: its SHA-256.
+std::string DigestOf(std::string_view value);
 
 // Where the credential comes from; the same in every process. An inline value stands there by its
 // digest.

@@ -1,9 +1,8 @@
 #include "cli/stores/vault_store.h"
 
-#include <functional>
 #include <variant>
+#include <vector>
 
-#include "base/text.h"
 #include "cli/stores/store_description.h"
 #include "providers/vault/vault_provider.h"
 
@@ -25,17 +24,17 @@ struct PathsOfVaultAuth {
 
 struct IdentityOfVaultAuth {
   std::string operator()(const providers::VaultTokenAuth& auth) const {
-    return Format("token;{}", Describe(auth.token));
+    return JoinParts({"token", Describe(auth.token)});
   }
   std::string operator()(const providers::VaultAppRoleAuth& auth) const {
-    return Format("approle;{};{};{};{};{}", auth.path, auth.role_id, Describe(auth.role_ref),
-                  Describe(auth.secret_id), auth.secret_id_is_wrapped);
+    return JoinParts({"approle", auth.path, auth.role_id, Describe(auth.role_ref),
+                      Describe(auth.secret_id), auth.secret_id_is_wrapped ? "wrapped" : ""});
   }
   std::string operator()(const providers::VaultJwtAuth& auth) const {
-    return Format("jwt;{};{};{}", auth.path, auth.role, Describe(auth.jwt));
+    return JoinParts({"jwt", auth.path, auth.role, Describe(auth.jwt)});
   }
   std::string operator()(const providers::VaultKubernetesAuth& auth) const {
-    return Format("kubernetes;{};{};{}", auth.mount_path, auth.role, Describe(auth.jwt));
+    return JoinParts({"kubernetes", auth.mount_path, auth.role, Describe(auth.jwt)});
   }
 };
 
@@ -47,13 +46,13 @@ void VisitPaths(VaultStoreConfig& config, const PathVisitor& visit) {
 }
 
 std::string IdentityOf(const VaultStoreConfig& config) {
-  std::string headers;  // may say who asks, and may be credentials: by hash only
+  std::vector<std::string> headers;  // may say who asks, and may be credentials
   for (const auto& [name, value] : config.headers) {
-    headers += Format("{}={:016x},", name, std::hash<std::string>{}(value));
+    headers.insert(headers.end(), {name, DigestOf(value)});
   }
-  return Format("vault;{};{};{};{};{};{};{}", config.server, config.path, config.version,
-                config.name_space, Describe(config.tls), headers,
-                std::visit(IdentityOfVaultAuth(), config.auth));
+  return JoinParts({"vault", config.server, config.path, config.version, config.name_space,
+                    Describe(config.tls), JoinParts(headers),
+                    std::visit(IdentityOfVaultAuth(), config.auth)});
 }
 
 absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(const VaultStoreConfig& config,

@@ -2,8 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <filesystem>
+#include <functional>
+#include <map>
+#include <vector>
 
+#include "base/text.h"
 #include "tests/unit/cli/environment_fake.h"
 
 namespace secretfs::cli {
@@ -38,6 +43,77 @@ TEST(StoreFactoryTest, IdentityTellsApartWhoAsks) {
   std::get<providers::VaultStoreConfig>(role.provider).auth = kubernetes;
   EXPECT_NE(IdentityOf(role), web);
   EXPECT_NE(IdentityOf(role), IdentityOf(VaultStore("/run/a")));
+}
+
+providers::StoreConfig WithHeaders(std::map<std::string, std::string> headers) {
+  providers::StoreConfig store = VaultStore("/run/a");
+  std::get<providers::VaultStoreConfig>(store.provider).headers = std::move(headers);
+  return store;
+}
+
+// What libstdc++'s std::hash does to each eight bytes, and back.
+constexpr uint64_t kHashFactor = 0xc6a4a7935bd1e995;
+uint64_t MixBlock(uint64_t block) {
+  block *= kHashFactor;
+  return (block ^ (block >> 47)) * kHashFactor;
+}
+uint64_t UnmixBlock(uint64_t mixed) {
+  uint64_t inverse = kHashFactor;  // of the factor, modulo 2^64, by Newton's method
+  for (int i = 0; i < 6; ++i) inverse *= 2 - kHashFactor * inverse;
+  mixed *= inverse;
+  return (mixed ^ (mixed >> 47)) * inverse;
+}
+
+TEST(StoreFactoryTest, TenantsWhoseHeadersMeetInAWeakHashStayApart) {
+  const auto value_of = [](uint64_t first, uint64_t second) {
+    std::string value(16, '\0');
+    std::memcpy(value.data(), &first, 8);
+    std::memcpy(value.data() + 8, &second, 8);
+    return value;
+  };
+  constexpr uint64_t kFirst = 0x31746e616e6574, kOther = 0x32746e616e6574, kSecond = 7;
+  constexpr uint64_t kSeed = 0xc70f6907 ^ (16 * kHashFactor);
+  const uint64_t difference =
+      ((kSeed ^ MixBlock(kFirst)) * kHashFactor) ^ ((kSeed ^ MixBlock(kOther)) * kHashFactor);
+  const std::string one = value_of(kFirst, kSecond);
+  const std::string other = value_of(kOther, UnmixBlock(MixBlock(kSecond) ^ difference));
+  ASSERT_NE(one, other);
+  ASSERT_EQ(std::hash<std::string>()(one), std::hash<std::string>()(other)) << "another library?";
+  EXPECT_NE(IdentityOf(WithHeaders({{"X-Tenant", one}})),
+            IdentityOf(WithHeaders({{"X-Tenant", other}})));
+}
+
+TEST(StoreFactoryTest, NoPartOfAnIdentityCanSayWhatAnotherSays) {
+  const auto hash_of = [](const std::string& value) {
+    return Format("{:016x}", std::hash<std::string>()(value));
+  };
+  EXPECT_NE(IdentityOf(WithHeaders({{"a", "x"}, {"b", "y"}})),
+            IdentityOf(WithHeaders({{Format("a={},b", hash_of("x")), "y"}})));
+  // Each pair was one text when the parts stood side by side with semicolons between them.
+  const auto vault = [](const std::string& path, const std::string& version,
+                        const std::string& name_space) {
+    providers::StoreConfig store = VaultStore("/run/a");
+    auto& config = std::get<providers::VaultStoreConfig>(store.provider);
+    config.path = path;
+    config.version = version;
+    config.name_space = name_space;
+    return IdentityOf(store);
+  };
+  EXPECT_NE(vault("a;", "", "b"), vault("a", ";", "b"));
+  EXPECT_NE(vault("a", "v2", "b;c"), vault("a;v2", "b", "c"));
+  const auto aws = [](const std::string& role, const std::string& id) {
+    providers::AwsStoreConfig config;
+    config.role = role;
+    config.external_id = id;
+    return IdentityOf(providers::StoreConfig{.name = "aws", .provider = config});
+  };
+  EXPECT_NE(aws("r;x", "y"), aws("r", "x;y"));
+  const auto kubernetes = [](std::vector<std::string> audiences) {
+    providers::KubernetesStoreConfig config;
+    config.service_account = {.name = "n", .name_space = "s", .audiences = std::move(audiences)};
+    return IdentityOf(providers::StoreConfig{.name = "k", .provider = config});
+  };
+  EXPECT_NE(kubernetes({"a b"}), kubernetes({"a", "b"}));
 }
 
 TEST(StoreFactoryTest, AnInlineValueIsTheSameIdentityInEveryProcess) {
