@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +17,7 @@
 #include <memory>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "base/file_access.h"
@@ -72,6 +74,90 @@ class TemporaryFile {
   UniqueFd fd_;
   bool renamed_ = false;
 };
+
+std::vector<std::string> AttributesOf(int fd) {
+  std::string names(static_cast<size_t>(std::max<ssize_t>(flistxattr(fd, nullptr, 0), 0)), '\0');
+  const ssize_t size = flistxattr(fd, names.data(), names.size());
+  std::vector<std::string> result;
+  for (size_t begin = 0; size > 0 && begin < static_cast<size_t>(size);) {
+    result.emplace_back(names.c_str() + begin);
+    begin += result.back().size() + 1;
+  }
+  return result;
+}
+
+// The new file has its folder's default access list, which the old one need not have had. What
+// cannot be copied for lack of rights (labels of the system's) the system sets itself; an access
+// list is the owner's to set, so failing there is an error.
+absl::Status CopyAttributes(int from, const std::string& path, int to) {
+  constexpr std::string_view kAccessList = "system.posix_acl_access";
+  const std::vector<std::string> wanted = AttributesOf(from);
+  for (const std::string& name : AttributesOf(to)) {
+    if (std::find(wanted.begin(), wanted.end(), name) == wanted.end()) {
+      fremovexattr(to, name.c_str());
+    }
+  }
+  for (const std::string& name : wanted) {
+    std::vector<char> value(
+        static_cast<size_t>(std::max<ssize_t>(fgetxattr(from, name.c_str(), nullptr, 0), 0)));
+    const ssize_t size = fgetxattr(from, name.c_str(), value.data(), value.size());
+    const bool copied =
+        size >= 0 && fsetxattr(to, name.c_str(), value.data(), static_cast<size_t>(size), 0) == 0;
+    if (!copied && name == kAccessList) return SystemError("keep the access list of", path, errno);
+  }
+  return absl::OkStatus();
+}
+
+// Makes who may do what with `to` the same as with `from`, which is at `path`.
+absl::Status CopyAccess(int from, const std::string& path, int to) {
+  struct stat old{};
+  if (fstat(from, &old) != 0) return SystemError("look at", path, errno);
+  mode_t mode = old.st_mode & 07777;
+  // Root writing a user's store leaves it the user's. Others cannot give files away, but to a group
+  // that they are in.
+  const bool both_kept = fchown(to, old.st_uid, old.st_gid) == 0;
+  if (!both_kept && fchown(to, static_cast<uid_t>(-1), old.st_gid) != 0) mode &= ~mode_t{070};
+  if (!both_kept && old.st_uid != geteuid() && (mode & 044) == 0) {
+    return absl::PermissionDeniedError(
+        Format("{0} belongs to user {1}, who could not read it any more if you (user {2}) wrote "
+               "it: run the command as that user",
+               path, old.st_uid, geteuid()));
+  }
+  SECRETFS_RETURN_IF_ERROR(CopyAttributes(from, path, to));
+  // After the access list, whose mask is the mode's part for the group.
+  if (fchmod(to, mode) != 0) return SystemError("set the mode of the new", path, errno);
+  return absl::OkStatus();
+}
+
+// Lets whoever may write the store take its lock, also when root made it, and also when the command
+// that made it fails. As far as possible: a lock that others cannot take still is one. Who may only
+// read the store gets no right, because that would be enough to hold the lock for ever.
+void ShareLock(const std::string& path, int lock) {
+  const UniqueFd store(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  struct stat wanted{};
+  struct stat has{};
+  if (!store.valid() || fstat(store.get(), &wanted) != 0 || fstat(lock, &has) != 0) return;
+  const mode_t writers = wanted.st_mode & 022;
+  mode_t mode = 0600 | writers | (writers << 1);
+  if (wanted.st_uid == has.st_uid && wanted.st_gid == has.st_gid && mode == (has.st_mode & 07777) &&
+      AttributesOf(store.get()) == AttributesOf(lock)) {
+    return;
+  }
+  if (fchown(lock, wanted.st_uid, wanted.st_gid) != 0) {
+    if (has.st_uid != geteuid()) return;
+    if (fchown(lock, static_cast<uid_t>(-1), wanted.st_gid) != 0) mode &= ~mode_t{070};
+  }
+  if (CopyAttributes(store.get(), path, lock).ok()) fchmod(lock, mode);
+}
+
+absl::Status CannotLock(const std::string& path, const std::string& lock_path, int error_number) {
+  const absl::Status status = SystemError("open the lock file", lock_path, error_number);
+  struct stat lock{};
+  if (error_number != EACCES || lstat(lock_path.c_str(), &lock) != 0) return status;
+  return absl::PermissionDeniedError(
+      Format("{}; it belongs to user {}: run  sudo chown --reference={} {}", MessageOf(status),
+             lock.st_uid, path, lock_path));
+}
 
 bool SameFile(int fd, const std::string& path) {
   struct stat opened{};
@@ -145,10 +231,20 @@ std::string FileNameOf(const std::string& path) {
 absl::StatusOr<WriterLock> WriterLock::Acquire(const std::string& path, Duration patience) {
   const std::string lock_path = path + ".lock";
   // Asked again and again rather than waited for: flock cannot be given an end in time.
-  const auto end = std::chrono::steady_clock::now() + patience;
+  constexpr std::chrono::milliseconds kHandedOn(100);
+  const auto start = std::chrono::steady_clock::now();
+  const auto end = start + patience;
   for (;;) {
     UniqueFd fd(open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!fd.valid()) return SystemError("open the lock file", lock_path, errno);
+    if (!fd.valid()) {
+      // Root may be about to give away the file that it just made.
+      const bool just_made =
+          errno == EACCES && std::chrono::steady_clock::now() < start + kHandedOn;
+      if (!just_made) return CannotLock(path, lock_path, errno);
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      continue;
+    }
+    ShareLock(path, fd.get());
     if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
       // Somebody may have deleted the file meanwhile: a lock on it would then exclude nobody.
       if (SameFile(fd.get(), lock_path)) return WriterLock(std::move(fd));
@@ -170,15 +266,14 @@ absl::Status ReplaceFile(const std::string& path, mode_t mode, Replace replace,
                          const std::function<absl::Status(int)>& write) {
   TemporaryFile file(path);
   if (!file.valid()) return SystemError("make a file in the folder of", path, errno);
-  struct stat old{};
-  if (stat(path.c_str(), &old) == 0) {
-    mode = old.st_mode & 07777;
-    // Root writing a user's store leaves it the user's. Others cannot give files away, nor need to.
-    if (old.st_uid != geteuid() || old.st_gid != getegid()) {
-      if (fchown(file.fd(), old.st_uid, old.st_gid) != 0) mode &= 0700;
-    }
+  const UniqueFd old(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (old.valid()) {
+    SECRETFS_RETURN_IF_ERROR(CopyAccess(old.get(), path, file.fd()));
+  } else if (errno != ENOENT && replace == Replace::kExisting) {
+    return SystemError("read", path, errno);
+  } else if (fchmod(file.fd(), mode) != 0) {
+    return SystemError("set the mode of", file.path(), errno);
   }
-  if (fchmod(file.fd(), mode) != 0) return SystemError("set the mode of", file.path(), errno);
   SECRETFS_RETURN_IF_ERROR(write(file.fd()));
   if (fsync(file.fd()) != 0) return SystemError("sync", file.path(), errno);
   if (const int error = file.RenameTo(path, replace); error != 0) {

@@ -44,6 +44,9 @@ std::string FileNameOf(const std::string& path);
 
 // Writers of one store, one at a time: an exclusive flock on PATH.lock, which stays behind empty.
 // Ends with the object, and with the process however it ends. Move-only.
+//
+// Who may write the store may take its lock, whoever made the file: it has the store's owner,
+// group, mode and access list, as far as the process may give them.
 class WriterLock {
  public:
   // Unavailable when somebody else holds the lock for `patience`.
@@ -58,8 +61,10 @@ class WriterLock {
 enum class Replace { kExisting, kNever };
 
 // Makes the file at `path` hold what `write` writes to its descriptor: a temporary file beside it,
-// fsync, rename, fsync of the folder. Mode and owner of a file that was there are kept, a new one
-// gets `mode`. On error the old file is as it was. With kNever: AlreadyExists if there is one.
+// fsync, rename, fsync of the folder. Owner, group, mode, access list and other extended attributes
+// of a file that was there are kept, a new one gets `mode`. On error the old file is as it was.
+// PermissionDenied where the owner of the old file could not read the new one, because this process
+// may not give files away. With kNever: AlreadyExists if there is one.
 // REQUIRES: the caller holds the WriterLock of `path`, or nobody else writes it.
 absl::Status ReplaceFile(const std::string& path, mode_t mode, Replace replace,
                          const std::function<absl::Status(int)>& write);

@@ -1,11 +1,19 @@
 #include "providers/local/local_store.h"
 
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
+#include <functional>
 #include <string>
+#include <vector>
 
+#include "absl/strings/match.h"
 #include "providers/local/store_file.h"
 #include "tests/unit/providers/local/store_fixture.h"
 
@@ -332,6 +340,128 @@ TEST_F(LocalStoreTest, KeepsTheModeThatItsOwnerGave) {
   struct stat status{};
   ASSERT_EQ(stat(store_path().c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777, 0640u);
+}
+
+// An access list (acl(5)): the owner may read and write, user 4242 and the group may read.
+std::string AccessList(uint16_t mask) {
+  struct Entry {
+    uint16_t tag, rights;
+    uint32_t id;
+  };
+  const uint32_t version = 2, nobody = 0xffffffff;
+  const std::vector<Entry> entries = {
+      {1, 6, nobody}, {2, 4, 4242}, {4, 4, nobody}, {16, mask, nobody}, {32, 0, nobody}};
+  std::string bytes(reinterpret_cast<const char*>(&version), sizeof version);
+  for (const Entry& entry : entries) {
+    bytes.append(reinterpret_cast<const char*>(&entry), sizeof entry);
+  }
+  return bytes;
+}
+std::string Attribute(const std::string& path, const char* name) {
+  char value[512];
+  const ssize_t size = getxattr(path.c_str(), name, value, sizeof value);
+  return size < 0 ? "" : std::string(value, static_cast<size_t>(size));
+}
+bool SetAttribute(const std::string& path, const char* name, const std::string& value) {
+  return setxattr(path.c_str(), name, value.data(), value.size(), 0) == 0;
+}
+
+TEST_F(LocalStoreTest, KeepsTheAccessListThatItsOwnerGave) {
+  Init();
+  const std::string list = AccessList(4);
+  if (!SetAttribute(store_path(), "system.posix_acl_access", list)) {
+    GTEST_SKIP() << "no access lists here: " << strerror(errno);
+  }
+  const bool has_note = SetAttribute(store_path(), "user.note", "mine");
+  Put("a", "1");
+  EXPECT_EQ(Attribute(store_path(), "system.posix_acl_access"), list);
+  EXPECT_EQ(Attribute(store_path(), "user.note"), has_note ? "mine" : "");
+  EXPECT_EQ(Get("a"), "1");
+}
+
+TEST_F(LocalStoreTest, TheFoldersDefaultAccessListOpensNoNewVersion) {
+  Init();
+  ASSERT_EQ(chmod(store_path().c_str(), 0640), 0);
+  if (!SetAttribute(folder_, "system.posix_acl_default", AccessList(6))) {
+    GTEST_SKIP() << "no access lists here: " << strerror(errno);
+  }
+  Put("a", "1");
+  EXPECT_EQ(Attribute(store_path(), "system.posix_acl_access"), "");
+  struct stat status{};
+  ASSERT_EQ(stat(store_path().c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0640u);
+}
+
+// What `work` returns in a process of that user and group, which has no other rights.
+int RunAs(uid_t user, gid_t group, const std::function<bool()>& work) {
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool changed = setgroups(0, nullptr) == 0 && setresgid(group, group, group) == 0 &&
+                         setresuid(user, user, user) == 0;
+    _exit(!changed ? 2 : work() ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST_F(LocalStoreTest, AFailedCommandOfRootLocksNobodyOut) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  constexpr uid_t kUser = 4242;
+  Init();
+  const LocalKeySource roots_copy = KeyFile(Path("root.key"));
+  WriteFile(roots_copy.key_file, ReadFile(key_path()));
+  for (const std::string& path : {folder_, store_path(), key_path()}) {
+    ASSERT_EQ(chown(path.c_str(), kUser, kUser), 0);
+  }
+  const auto put = [this](LocalKeySource key) {
+    return Store(std::move(key)).Update([](StoreTransaction& transaction) {
+      return transaction.Put("a", SecretBytes::CopyOf("1"));
+    });
+  };
+  EXPECT_FALSE(put(KeyFileConfig()).ok()) << "with a key file that is not root's";
+  struct stat status{};
+  ASSERT_EQ(stat((store_path() + ".lock").c_str(), &status), 0);
+  EXPECT_EQ(status.st_uid, kUser);
+  EXPECT_EQ(status.st_mode & 07777, 0600u);
+  EXPECT_EQ(RunAs(kUser, kUser, [&] { return put(KeyFileConfig()).ok(); }), 0);
+  EXPECT_EQ(ValueIn(**Store(roots_copy).Read(), "a"), "1");
+  // A lock that an older version left behind: told what to do, and mended by root's next command.
+  ASSERT_EQ(chown((store_path() + ".lock").c_str(), 0, 0), 0);
+  const auto lock = [this] { return WriterLock::Acquire(store_path(), Duration(0)).status(); };
+  EXPECT_EQ(RunAs(kUser, kUser,
+                  [&] { return absl::StrContains(lock().message(), "chown --reference="); }),
+            0);
+  EXPECT_TRUE(put(roots_copy).ok());
+  EXPECT_EQ(RunAs(kUser, kUser, [&] { return lock().ok(); }), 0);
+}
+
+TEST_F(LocalStoreTest, AStoreOfAGroupStaysTheGroups) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  constexpr uid_t kOwner = 4242, kOther = 4243;
+  constexpr gid_t kTeam = 4300;
+  Init();
+  ASSERT_EQ(chown(folder_.c_str(), kOwner, kTeam), 0);
+  ASSERT_EQ(chmod(folder_.c_str(), 0770), 0);
+  ASSERT_EQ(chown(store_path().c_str(), kOwner, kTeam), 0);
+  ASSERT_EQ(chmod(store_path().c_str(), 0660), 0);
+  const auto rewrite = [this] {
+    return ReplaceFile(store_path(), 0600, Replace::kExisting, [](int) { return absl::OkStatus(); })
+               .ok() &&
+           WriterLock::Acquire(store_path(), Duration(0)).ok();
+  };
+  EXPECT_EQ(RunAs(kOther, kTeam, rewrite), 0);
+  EXPECT_EQ(RunAs(kOwner, kTeam, rewrite), 0) << "the owner was locked out";
+  struct stat status{};
+  ASSERT_EQ(stat(store_path().c_str(), &status), 0);
+  EXPECT_EQ(status.st_gid, kTeam);
+  EXPECT_EQ(status.st_mode & 07777, 0660u);
+  // Somebody who could only take it away from its owner does not.
+  ASSERT_EQ(chown(store_path().c_str(), kOwner, kOwner), 0);
+  ASSERT_EQ(chmod(store_path().c_str(), 0600), 0);
+  EXPECT_NE(RunAs(kOther, kTeam, rewrite), 0);
+  ASSERT_EQ(stat(store_path().c_str(), &status), 0);
+  EXPECT_EQ(status.st_uid, kOwner);
 }
 
 TEST_F(LocalStoreTest, AWriterThatNeverEndsIsNamed) {
