@@ -6,6 +6,8 @@
 #include <future>
 #include <utility>
 
+#include "base/stack_scrub.h"
+
 namespace secretfs {
 
 Scheduler::TimerId AsioScheduler::After(Duration delay, std::function<void()> function) {
@@ -29,7 +31,8 @@ IoThread::~IoThread() { Stop(); }
 void IoThread::Start() {
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "secretfs-io");
-    context_.run();
+    // Whoever waits here next may wait for long, and a store's answer was on this stack.
+    while (context_.run_one() != 0) ScrubStack();
   });
 }
 

@@ -1,6 +1,5 @@
 #include "base/process_hardening.h"
 
-#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -17,9 +16,6 @@ absl::Status HardenProcess() {
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  // glibc fills memory that is freed with the complement of this byte (mallopt(3), M_PERTURB): the
-  // only way to wipe what libcurl and OpenSSL kept on the heap without replacing their allocators.
-  mallopt(M_PERTURB, 0x5a);
   // With a finite limit, MCL_FUTURE would make later allocations fail instead of leaving them
   // unlocked.
   rlimit locked{};

@@ -1,8 +1,8 @@
 #pragma once
 
 // What a process that holds secrets does first: no core dumps, not readable through ptrace or
-// /proc/PID/mem by the same user, freed heap memory overwritten (libcurl's and OpenSSL's buffers
-// too), and no page ever swapped where the limits allow it.
+// /proc/PID/mem by the same user, and no page ever swapped where the limits allow it. Freed heap
+// memory is overwritten in programs that link base/wiping_heap.h.
 
 #include "absl/status/status.h"
 

@@ -20,6 +20,7 @@
 #include "base/kept_values.h"
 #include "base/log.h"
 #include "base/sandbox.h"
+#include "base/stack_scrub.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "cli/command.h"
@@ -126,7 +127,8 @@ class Server final : public fs::HolderClient::Events {
     if (!plan_->missing().empty()) {
       completing_ = std::thread([this, missing = plan_->missing()] { AskForMissing(missing); });
     }
-    while (!exit_code_) queue_.Wait()();
+    // What a manifest, a file of credentials or kept values left there.
+    for (ScrubStack(); !exit_code_; ScrubStack()) queue_.Wait()();
     return *exit_code_;
   }
 

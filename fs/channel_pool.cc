@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "base/stack_scrub.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "fs/service_thread.h"
@@ -131,6 +132,7 @@ void ChannelPool::Work(size_t worker) {
         Drop(event.data.u64);
         break;
     }
+    ScrubStack();  // answers were on it, and the next request may be long in coming
   }
 }
 

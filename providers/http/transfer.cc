@@ -15,6 +15,7 @@ namespace {
 
 constexpr size_t kHeaderLimit = 64 * 1024;  // of all header lines of one response
 constexpr std::chrono::milliseconds kConnectLimit{10'000};
+constexpr long kUploadBuffer = 16 * 1024;  // the least that curl takes
 
 bool HasBody(const HttpRequest& request) {
   return !request.body.empty() || request.method == "POST" || request.method == "PUT" ||
@@ -70,6 +71,7 @@ Transfer::Transfer(const HttpClientOptions& options, CURLSH* share, size_t gener
   Set(CURLOPT_HTTP_CONTENT_DECODING, 0L);
   Set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   Set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
+  Set(CURLOPT_UPLOAD_BUFFERSIZE, kUploadBuffer);
   Set(CURLOPT_TCP_NODELAY, 1L);
   Set(CURLOPT_TCP_KEEPALIVE, 1L);
   Set(CURLOPT_TCP_KEEPIDLE, 30L);
@@ -272,6 +274,9 @@ void Transfer::Clear() {
   sink_ = nullptr;
   Set(CURLOPT_HTTPHEADER, nullptr);
   Set(CURLOPT_POSTFIELDS, nullptr);
+  // With TLS, curl copies what it sends, credentials included, into a buffer of the handle. Setting
+  // its size gives it back.
+  Set(CURLOPT_UPLOAD_BUFFERSIZE, kUploadBuffer);
   header_lines_.clear();
   header_text_ = SecretBytes();
   response_ = HttpResponse();
