@@ -39,11 +39,12 @@ int StatFile(const std::string& path, struct stat& status) {
   return file.valid() ? fstat(file.get(), &status) : -1;
 }
 
-UniqueFd WatchFolder(const std::string& folder, uint32_t events) {
+UniqueFd WatchFile(const std::string& path, const std::string& folder, uint32_t events) {
   UniqueFd watch(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-  if (!watch.valid() || inotify_add_watch(watch.get(), folder.c_str(), events) >= 0) return watch;
+  const bool watches = watch.valid() && inotify_add_watch(watch.get(), folder.c_str(), events) >= 0;
+  if (watches) return watch;
   if (!IsDenied(errno) || broker == nullptr) return UniqueFd();
-  return Take(broker.load()->WatchFolder(folder), errno);
+  return Take(broker.load()->WatchFile(path), errno);
 }
 
 }  // namespace secretfs

@@ -21,8 +21,7 @@ class FileBroker {
  public:
   virtual ~FileBroker() = default;
   virtual absl::StatusOr<UniqueFd> OpenFile(const std::string& path) = 0;
-  // An inotify descriptor.
-  virtual absl::StatusOr<UniqueFd> WatchFolder(const std::string& path) = 0;
+  virtual absl::StatusOr<UniqueFd> WatchFile(const std::string& path) = 0;
 };
 
 // `broker` outlives every use; null: none.
@@ -34,7 +33,9 @@ UniqueFd OpenFile(const std::string& path, int flags = 0);
 // stat(2): 0, or -1 with errno set.
 int StatFile(const std::string& path, struct stat& status);
 
-// An inotify descriptor, non-blocking, that watches `folder` for `events`; invalid with errno set.
-UniqueFd WatchFolder(const std::string& folder, uint32_t events);
+// A non-blocking descriptor of inotify's events about the file `path`, which leads to one in
+// `folder`; invalid with errno set. Where this process may watch, these are `events` of all files
+// of the folder, by name; from a broker they are about the one file and bear no name.
+UniqueFd WatchFile(const std::string& path, const std::string& folder, uint32_t events);
 
 }  // namespace secretfs

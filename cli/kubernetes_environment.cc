@@ -56,6 +56,16 @@ KubernetesAccess AccessOfPod(const Environment& environment, const std::string& 
   return access;
 }
 
+bool IsComplete(const KubernetesStoreConfig& config) {
+  return !config.server.url.empty() && HasAuth(config.server) &&
+         !config.service_account.has_value();
+}
+
+bool IsInPod(const Environment& environment, const std::string& account_folder) {
+  return !ValueOr(environment, "KUBERNETES_SERVICE_HOST", "").empty() &&
+         Exists(account_folder + "/token");
+}
+
 // The cluster that is asked unless the description says otherwise, and who asks it.
 absl::StatusOr<KubernetesAccess> Home(const KubernetesStoreConfig& config,
                                       const Environment& environment,
@@ -66,8 +76,7 @@ absl::StatusOr<KubernetesAccess> Home(const KubernetesStoreConfig& config,
         config.kubeconfig.file.empty() ? "of the manifest" : config.kubeconfig.file;
     SECRETFS_ASSIGN_OR_RETURN(KubeconfigText text, ReadText(config.kubeconfig, name));
     texts.push_back(std::move(text));
-  } else if (!ValueOr(environment, "KUBERNETES_SERVICE_HOST", "").empty() &&
-             Exists(account_folder + "/token")) {
+  } else if (IsInPod(environment, account_folder)) {
     return AccessOfPod(environment, account_folder);
   } else {
     for (const std::string& file : KubeconfigFiles(environment)) {
@@ -104,12 +113,22 @@ std::vector<std::string> KubeconfigFiles(const Environment& environment) {
   return files;
 }
 
+std::vector<std::string> FilesOfHome(const KubernetesStoreConfig& config,
+                                     const Environment& environment,
+                                     const std::string& account_folder) {
+  if (IsComplete(config)) return {};
+  if (!config.kubeconfig.empty()) return {config.kubeconfig.file};
+  if (IsInPod(environment, account_folder)) {
+    return {account_folder + "/token", account_folder + "/ca.crt"};
+  }
+  return KubeconfigFiles(environment);
+}
+
 absl::StatusOr<KubernetesStoreConfig> CompleteKubernetesConfig(KubernetesStoreConfig config,
                                                                const Environment& environment,
                                                                const std::string& account_folder) {
+  if (IsComplete(config)) return config;
   const bool asks_for_tokens = config.service_account.has_value();
-  const bool is_complete = !config.server.url.empty() && HasAuth(config.server) && !asks_for_tokens;
-  if (is_complete) return config;
   SECRETFS_ASSIGN_OR_RETURN(const KubernetesAccess home, Home(config, environment, account_folder));
   const bool is_home = config.server.url.empty() || config.server.url == home.url;
   if (!is_home && !HasAuth(config.server) && !asks_for_tokens) {

@@ -25,4 +25,10 @@ absl::StatusOr<providers::KubernetesStoreConfig> CompleteKubernetesConfig(
 // The kubeconfig files that kubectl would read; those that do not exist are left out.
 std::vector<std::string> KubeconfigFiles(const Environment& environment);
 
+// The files that CompleteKubernetesConfig reads or names for `config`: none where nothing is left
+// out, else those of the first place that has something.
+std::vector<std::string> FilesOfHome(const providers::KubernetesStoreConfig& config,
+                                     const Environment& environment,
+                                     const std::string& account_folder = kServiceAccountFolder);
+
 }  // namespace secretfs::cli

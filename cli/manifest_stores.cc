@@ -1,18 +1,20 @@
 #include "cli/manifest_stores.h"
 
-#include <set>
-
 #include "base/status.h"
 #include "base/text.h"
 
 namespace secretfs::cli {
 
-absl::StatusOr<StoreIds> AddManifestStores(const k8s::Manifest& manifest, Runtime& runtime) {
+std::set<std::string> UsedStores(const k8s::Manifest& manifest) {
   std::set<std::string> used;
   for (const k8s::ManifestFile& file : manifest.files) used.insert(file.store);
   for (const k8s::ManifestBrowse& tree : manifest.browse) used.insert(tree.store);
   for (const k8s::ManifestExpansion& expansion : manifest.expansions) used.insert(expansion.store);
+  return used;
+}
 
+absl::StatusOr<StoreIds> AddManifestStores(const k8s::Manifest& manifest, Runtime& runtime) {
+  std::set<std::string> used = UsedStores(manifest);
   StoreIds ids;
   for (const providers::StoreConfig& store : manifest.stores) {
     if (used.erase(store.name) == 0) continue;

@@ -1,8 +1,8 @@
 #pragma once
 
-// The files that a server may need and may have no right to open: stores, keys, credentials and
-// certificates that a manifest names. The holder opens exactly these for it. Free functions without
-// state.
+// The files that a server may read besides the system's: stores, keys, credentials and certificates
+// that a manifest names, and where it leaves that to what is usual, the usual ones of that kind of
+// store. The holder opens exactly these for it. Free functions without state.
 
 #include <string>
 #include <vector>
@@ -12,7 +12,8 @@
 
 namespace secretfs::cli {
 
-// Absolute, without doubles. A local store's folder is among them: writers replace the file.
+// Absolute, without doubles; of the stores that something is mounted of. No folder but one of
+// certificates: whoever replaces a file is found by its name.
 std::vector<std::string> OpenablePaths(const k8s::Manifest& manifest,
                                        const Environment& environment);
 

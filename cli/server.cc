@@ -52,8 +52,8 @@ class HolderBroker final : public FileBroker {
   absl::StatusOr<UniqueFd> OpenFile(const std::string& path) override {
     return holder_.OpenFile(path);
   }
-  absl::StatusOr<UniqueFd> WatchFolder(const std::string& path) override {
-    return holder_.WatchFolder(path);
+  absl::StatusOr<UniqueFd> WatchFile(const std::string& path) override {
+    return holder_.WatchFile(path);
   }
 
  private:
@@ -330,9 +330,10 @@ class Server final : public fs::HolderClient::Events {
   std::optional<int> exit_code_;
 };
 
-// The terminal's signals are for the holder, which is in the same process group.
+// The terminal's signals are for the holder, which is in the same process group; and where it has
+// died, so has the pipe that the log goes to.
 void LeaveSignalsToTheHolder() {
-  for (const int number : {SIGINT, SIGHUP, SIGQUIT}) signal(number, SIG_IGN);
+  for (const int number : {SIGINT, SIGHUP, SIGQUIT, SIGPIPE}) signal(number, SIG_IGN);
 }
 
 }  // namespace

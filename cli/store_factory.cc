@@ -76,6 +76,16 @@ void VisitPaths(providers::StoreConfig& config, const PathVisitor& visit) {
       config.provider);
 }
 
+std::vector<std::string> FilesOf(const providers::StoreConfig& config,
+                                 const Environment& environment) {
+  std::vector<std::string> files =
+      std::visit([&environment](const auto& provider) { return FilesOf(provider, environment); },
+                 config.provider);
+  std::erase(files, "");
+  for (std::string& path : files) path = AbsolutePath(path);
+  return files;
+}
+
 void MakePathsAbsolute(providers::StoreConfig& config) {
   VisitPaths(config, [](std::string& path) { path = AbsolutePath(path); });
 }

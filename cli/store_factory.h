@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/clock.h"
@@ -23,6 +24,11 @@ absl::StatusOr<providers::StoreConfig> StoreConfigFor(const StoreUrl& url,
 
 // Every path of a file (store, keys, tokens, certificates) that the description names.
 void VisitPaths(providers::StoreConfig& config, const PathVisitor& visit);
+
+// The files that the store may read, absolute: what the description names, and what is usual for
+// its kind where the description leaves it open. May read files that name others.
+std::vector<std::string> FilesOf(const providers::StoreConfig& config,
+                                 const Environment& environment);
 
 // Relative paths of files (store, keys, tokens, certificates) made absolute, for a daemon that
 // leaves its working directory.

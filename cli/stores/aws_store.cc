@@ -1,9 +1,11 @@
 #include "cli/stores/aws_store.h"
 
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "providers/aws/aws_provider.h"
+#include "providers/aws/login.h"
 
 namespace secretfs::cli {
 namespace {
@@ -71,6 +73,17 @@ absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(const AwsStore
                                                                   IoThread& io,
                                                                   const Clock& clock) {
   return providers::MakeAwsProvider(config, io.context(), clock, io.scheduler());
+}
+
+std::vector<std::string> FilesOf(const AwsStoreConfig& config, const Environment& environment) {
+  AwsStoreConfig whole = config;
+  std::vector<std::string> files = PathsOf(whole);
+  providers::AwsSurroundings surroundings;
+  surroundings.variable = environment;
+  for (std::string& path : providers::aws::AmbientFiles(config, surroundings)) {
+    files.push_back(std::move(path));
+  }
+  return files;
 }
 
 }  // namespace secretfs::cli

@@ -78,4 +78,12 @@ absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(const AzureSto
   return providers::MakeAzureProvider(complete, io.context(), clock, io.scheduler());
 }
 
+std::vector<std::string> FilesOf(const AzureStoreConfig& config, const Environment& environment) {
+  absl::StatusOr<AzureStoreConfig> whole = providers::azure::WithEnvironment(config, environment);
+  if (whole.ok()) return PathsOf(*whole);
+  // What is wrong with the environment the provider will say.
+  AzureStoreConfig given = config;
+  return PathsOf(given);
+}
+
 }  // namespace secretfs::cli

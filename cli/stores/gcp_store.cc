@@ -107,12 +107,14 @@ absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(const GcpStore
 
 std::vector<std::string> FilesOf(const GcpStoreConfig& config, const Environment& environment) {
   GcpStoreConfig whole = WithEnvironment(config, environment);
-  std::vector<std::string> files;
-  VisitPaths(whole, [&files](std::string& path) { files.push_back(path); });
+  std::vector<std::string> files = PathsOf(whole);
   for (const providers::CredentialSource& source : std::visit(CredentialsOfAuth(), whole.auth)) {
     files.push_back(SubjectTokenFile(source));
   }
-  std::erase(files, "");
+  if (std::holds_alternative<providers::GcpDefaultAuth>(whole.auth)) {
+    // Whether this is one of Google's machines.
+    files.emplace_back("/sys/class/dmi/id/product_name");
+  }
   return files;
 }
 

@@ -1,5 +1,6 @@
 #include "cli/stores/kubernetes_store.h"
 
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -68,6 +69,18 @@ absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(
   SECRETFS_ASSIGN_OR_RETURN(const KubernetesStoreConfig complete,
                             CompleteKubernetesConfig(config, ProcessEnvironment()));
   return providers::MakeKubernetesProvider(complete, io.context(), clock, io.scheduler());
+}
+
+std::vector<std::string> FilesOf(const KubernetesStoreConfig& config,
+                                 const Environment& environment) {
+  KubernetesStoreConfig given = config;
+  std::vector<std::string> files = PathsOf(given);
+  for (std::string& path : FilesOfHome(config, environment)) files.push_back(std::move(path));
+  // A kubeconfig that cannot be read is told of when the store is made.
+  absl::StatusOr<KubernetesStoreConfig> whole = CompleteKubernetesConfig(config, environment);
+  if (!whole.ok()) return files;
+  for (std::string& path : PathsOf(*whole)) files.push_back(std::move(path));
+  return files;
 }
 
 }  // namespace secretfs::cli

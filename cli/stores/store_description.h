@@ -20,6 +20,14 @@ using PathVisitor = std::function<void(std::string&)>;
 void VisitPaths(providers::CredentialSource& source, const PathVisitor& visit);
 void VisitPaths(providers::TlsConfig& tls, const PathVisitor& visit);
 
+// Every path that the description of a kind of store names; some may be "".
+template <typename Config>
+std::vector<std::string> PathsOf(Config& config) {
+  std::vector<std::string> paths;
+  VisitPaths(config, [&paths](std::string& path) { paths.push_back(path); });
+  return paths;
+}
+
 void MakePathsAbsolute(providers::CredentialSource& source);
 void MakePathsAbsolute(providers::TlsConfig& tls);
 

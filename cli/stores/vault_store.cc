@@ -3,6 +3,8 @@
 #include <variant>
 #include <vector>
 
+#include "base/text.h"
+#include "cli/kubernetes_environment.h"
 #include "cli/stores/store_description.h"
 #include "providers/vault/vault_provider.h"
 
@@ -59,6 +61,16 @@ absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(const VaultSto
                                                                   IoThread& io,
                                                                   const Clock& clock) {
   return providers::MakeVaultProvider(config, io.context(), clock, io.scheduler());
+}
+
+std::vector<std::string> FilesOf(const VaultStoreConfig& config, const Environment&) {
+  VaultStoreConfig given = config;
+  std::vector<std::string> files = PathsOf(given);
+  const auto* kubernetes = std::get_if<providers::VaultKubernetesAuth>(&config.auth);
+  if (kubernetes != nullptr && kubernetes->jwt.empty()) {
+    files.push_back(Format("{}/token", kServiceAccountFolder));
+  }
+  return files;
 }
 
 }  // namespace secretfs::cli

@@ -5,10 +5,12 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/io_thread.h"
+#include "cli/environment.h"
 #include "cli/stores/store_description.h"
 #include "providers/provider.h"
 #include "providers/vault/vault_config.h"
@@ -19,5 +21,10 @@ void VisitPaths(providers::VaultStoreConfig& config, const PathVisitor& visit);
 std::string IdentityOf(const providers::VaultStoreConfig& config);
 absl::StatusOr<std::shared_ptr<providers::Provider>> MakeProvider(
     const providers::VaultStoreConfig& config, IoThread& io, const Clock& clock);
+
+// The files that the store may read: those that the description names, and the pod's token where
+// the login is by that.
+std::vector<std::string> FilesOf(const providers::VaultStoreConfig& config,
+                                 const Environment& environment);
 
 }  // namespace secretfs::cli

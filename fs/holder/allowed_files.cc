@@ -132,22 +132,24 @@ absl::StatusOr<UniqueFd> AllowedFiles::Open(const std::string& path) const {
   return file;
 }
 
-absl::StatusOr<UniqueFd> AllowedFiles::Watch(const std::string& path) const {
-  UniqueFd folder;
-  bool is_folder_of_listed = false;
-  for (const Entry& entry : entries_) {
-    if (!entry.is_folder && FolderOf(entry.path) == path) is_folder_of_listed = true;
+absl::StatusOr<WatchedFile> AllowedFiles::Watch(const std::string& path) const {
+  std::string real = path;
+  const absl::StatusOr<UniqueFd> file = OpenCovered(path);
+  if (file.ok()) {
+    SECRETFS_ASSIGN_OR_RETURN(real, RealPath(*file));
+  } else if (!absl::IsNotFound(file.status())) {
+    return file.status();
   }
-  if (is_folder_of_listed && IsPlain(path)) {
-    folder = UniqueFd(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!folder.valid()) return OpenError(path, errno);
-  } else {
-    SECRETFS_ASSIGN_OR_RETURN(folder, OpenCovered(path));
-  }
-  UniqueFd watch(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-  if (!watch.valid()) return OpenError("an inotify descriptor", errno);
-  if (inotify_add_watch(watch.get(), ThroughProc(folder).c_str(), kWatched) < 0) {
-    return absl::FailedPreconditionError(Format("cannot watch {} ({})", path, strerror(errno)));
+  const std::string folder_path = FolderOf(real);
+  const UniqueFd folder(open(folder_path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.valid()) return OpenError(folder_path, errno);
+  WatchedFile watch;
+  watch.name = real.substr(real.rfind('/') + 1);
+  watch.events = UniqueFd(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  if (!watch.events.valid()) return OpenError("an inotify descriptor", errno);
+  if (inotify_add_watch(watch.events.get(), ThroughProc(folder).c_str(), kWatched) < 0) {
+    return absl::FailedPreconditionError(
+        Format("cannot watch {} ({})", folder_path, strerror(errno)));
   }
   return watch;
 }

@@ -15,6 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
+#include "fs/holder/file_watches.h"
 
 namespace secretfs::fs {
 
@@ -26,9 +27,10 @@ class AllowedFiles {
   // A regular file or a folder. PermissionDenied when the list does not cover it, NotFound,
   // FailedPrecondition.
   absl::StatusOr<UniqueFd> Open(const std::string& path) const;
-  // An inotify descriptor (non-blocking) that hears of files which are replaced, rewritten or
-  // removed in the folder `path`: a listed one, or the folder of a listed file.
-  absl::StatusOr<UniqueFd> Watch(const std::string& path) const;
+  // An inotify descriptor that hears of files which are replaced, rewritten or removed in the
+  // folder of `path`, or of the file that it leads to; the file itself may be missing. Errors as
+  // Open.
+  absl::StatusOr<WatchedFile> Watch(const std::string& path) const;
 
  private:
   struct Entry {

@@ -96,7 +96,7 @@ class Client final : public HolderClient {
   absl::StatusOr<UniqueFd> OpenFile(const std::string& path) override {
     return AskToOpen(path, /*watch=*/false);
   }
-  absl::StatusOr<UniqueFd> WatchFolder(const std::string& path) override {
+  absl::StatusOr<UniqueFd> WatchFile(const std::string& path) override {
     return AskToOpen(path, /*watch=*/true);
   }
 
@@ -248,12 +248,6 @@ class Client final : public HolderClient {
       events_->OnHandOver();
     } else if (std::holds_alternative<ExitMessage>(received.message)) {
       events_->OnExit();
-    } else if (const auto* streams = std::get_if<StreamsMessage>(&received.message)) {
-      dup2(descriptors[0].get(), STDERR_FILENO);
-      if (streams->all) {
-        dup2(descriptors[1].get(), STDIN_FILENO);
-        dup2(descriptors[1].get(), STDOUT_FILENO);
-      }
     }
     // A second setup says nothing new.
   }

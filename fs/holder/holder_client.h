@@ -105,11 +105,11 @@ class HolderClient {
   virtual int LookUpAgain(MountId mount, const std::string& path) = 0;
 
   // A file or folder that the payload's allow-list names (checked by the holder against the list
-  // that it got at its start, after resolving links), opened read-only by the holder; and an
-  // inotify descriptor that watches such a folder for what replaces or rewrites files.
-  // PermissionDenied when it is not on the list.
+  // that it got at its start, after resolving links), opened read-only by the holder; and a
+  // descriptor of events as inotify's, without names, which say that such a file was replaced,
+  // rewritten or removed. PermissionDenied when it is not on the list.
   virtual absl::StatusOr<UniqueFd> OpenFile(const std::string& path) = 0;
-  virtual absl::StatusOr<UniqueFd> WatchFolder(const std::string& path) = 0;
+  virtual absl::StatusOr<UniqueFd> WatchFile(const std::string& path) = 0;
   // The supplementary groups of a process; nothing when they cannot be learnt.
   virtual std::optional<std::vector<gid_t>> GroupsOf(pid_t process) = 0;
 };

@@ -237,6 +237,9 @@ absl::StatusOr<pid_t> HolderLoop::StartServer(const ServerStart& start) {
       servers_.try_emplace(start.number, process, std::move(started.socket));
   poll_.Watch(entry->second.socket(), POLLIN,
               [this, number = start.number](short) { ReadServer(number); });
+  const auto output = outputs_.try_emplace(start.number, std::move(started.output)).first;
+  poll_.Watch(output->second.descriptor(), POLLIN,
+              [this, number = start.number](short) { ReadOutput(number); });
   SetupMessage setup;
   setup.generation = start.number.value();
   setup.restarts = start.restarts;
@@ -321,6 +324,13 @@ void HolderLoop::ReadServer(ServerNumber number) {
   }
 }
 
+void HolderLoop::ReadOutput(ServerNumber number) {
+  const auto entry = outputs_.find(number);
+  if (entry == outputs_.end() || entry->second.PassOn()) return;
+  poll_.Forget(entry->second.descriptor());
+  outputs_.erase(entry);
+}
+
 void HolderLoop::OnMessage(ServerNumber server, const MessageToHolder& message) {
   const ServerRequests::Answer answer = [this, server](const AnswerMessage& outcome,
                                                        std::span<const int> descriptors) {
@@ -349,6 +359,11 @@ void HolderLoop::CollectServers() {
     ReadServer(number);
     if (!entry->second.closed()) poll_.Forget(entry->second.socket());
     servers_.erase(entry);
+    if (const auto output = outputs_.find(number); output != outputs_.end()) {
+      output->second.PassOnRest();
+      poll_.Forget(output->second.descriptor());
+      outputs_.erase(output);
+    }
     if (kept_ != nullptr) kept_->Refresh();
     holder_->OnServerExited(number, DescribeExit(status),
                             WIFEXITED(status) ? WEXITSTATUS(status) : 1);
@@ -357,24 +372,21 @@ void HolderLoop::CollectServers() {
   }
 }
 
-void HolderLoop::ServerIsReady(ServerNumber server, bool first) {
+void HolderLoop::ServerIsReady(ServerNumber, bool first) {
   starter_->Proven();
   if (kept_ != nullptr) refresh_kept_at_ = clock_.Now() + seconds(1);
-  if (first) ReportSuccess(server);
+  if (first) ReportSuccess();
 }
 
 // As cli/daemonize.h's ReadyReport: the terminal is left, and whoever waits in it goes on.
-void HolderLoop::ReportSuccess(ServerNumber server) {
+void HolderLoop::ReportSuccess() {
   succeeded_ = true;
-  StreamsMessage streams;
-  streams.all = report_.valid();
-  const int error_output = log_.valid() ? log_.get() : null_.get();
-  if (streams.all || log_.valid()) {
-    const int descriptors[] = {error_output, null_.get()};
-    SendWith(server, streams, std::span(descriptors, streams.Descriptors()));
-    dup2(error_output, STDERR_FILENO);
+  // What was said before is for who waits.
+  for (auto& [number, output] : outputs_) output.PassOn();
+  if (report_.valid() || log_.valid()) {
+    dup2(log_.valid() ? log_.get() : null_.get(), STDERR_FILENO);
   }
-  if (streams.all) {
+  if (report_.valid()) {
     dup2(null_.get(), STDIN_FILENO);
     dup2(null_.get(), STDOUT_FILENO);
     const unsigned char code = 0;

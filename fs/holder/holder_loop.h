@@ -25,6 +25,7 @@
 #include "fs/holder/kept_memory.h"
 #include "fs/holder/poll_loop.h"
 #include "fs/holder/server_link.h"
+#include "fs/holder/server_output.h"
 #include "fs/holder/server_process.h"
 #include "fs/holder/server_requests.h"
 
@@ -63,6 +64,7 @@ class HolderLoop final : public HolderWorld {
   void SendWith(ServerNumber server, const MessageToServer& message,
                 std::span<const int> descriptors);
   void ReadServer(ServerNumber server);
+  void ReadOutput(ServerNumber server);
   void GiveServerUp(ServerNumber server, std::string_view why);
   void OnMessage(ServerNumber server, const MessageToHolder& message);
   void OnCommand(const ControlAsk& question, const ControlListener::Answer& answer);
@@ -71,7 +73,7 @@ class HolderLoop final : public HolderWorld {
   void RunPosted();
   void FlushServers();
   std::optional<Duration> TimeToWait();
-  void ReportSuccess(ServerNumber server);
+  void ReportSuccess();
   void Finish(int exit_code);
 
   const HolderLaunch launch_;
@@ -86,6 +88,7 @@ class HolderLoop final : public HolderWorld {
   std::unique_ptr<ServerRequests> requests_;
   std::unique_ptr<ServerStarter> starter_;
   std::map<ServerNumber, ServerLink> servers_;  // alive, or not collected yet
+  std::map<ServerNumber, ServerOutput> outputs_;
   std::unique_ptr<Holder> holder_;
   std::unique_ptr<ControlListener> commands_;
   bool succeeded_ = false;

@@ -27,8 +27,6 @@ void Fields(Wire& wire, Message& m) {
     all(m.id, m.directory, m.device_number, m.taken_over, m.mounted_at, m.has_lifeline);
   } else if constexpr (std::is_same_v<M, AnswerMessage>) {
     all(m.request, m.error, m.text, m.has_groups, m.groups, m.has_descriptor);
-  } else if constexpr (std::is_same_v<M, StreamsMessage>) {
-    all(m.all);
   } else if constexpr (std::is_same_v<M, FailedMessage>) {
     all(m.exit_code, m.text);
   } else if constexpr (std::is_same_v<M, MountEndedMessage>) {

@@ -22,7 +22,7 @@
 namespace secretfs::fs {
 
 // Raised by every change: two programs of different versions say so instead of guessing.
-inline constexpr uint16_t kHolderProtocol = 1;
+inline constexpr uint16_t kHolderProtocol = 2;
 inline constexpr size_t kLongestPacket = 64 << 10;
 inline constexpr size_t kMostDescriptors = 4;
 
@@ -77,12 +77,6 @@ struct AnswerMessage {
   bool has_descriptor = false;
   size_t Descriptors() const { return has_descriptor ? 1 : 0; }
 };
-// What takes the place of stderr, and of stdin and stdout: the terminal is left.
-struct StreamsMessage {
-  static constexpr uint16_t kType = 7;
-  bool all = false;  // two descriptors: for stderr, and for stdin and stdout
-  size_t Descriptors() const { return all ? 2 : 1; }
-};
 
 // --- server to holder ---
 
@@ -134,7 +128,7 @@ struct OpenMessage {
   static constexpr uint16_t kType = 28;
   uint64_t request = 0;
   std::string path;
-  bool watch = false;  // an inotify descriptor instead
+  bool watch = false;  // events about it instead: FileWatches
   size_t Descriptors() const { return 0; }
 };
 struct GroupsMessage {
@@ -178,7 +172,7 @@ struct StatusMessage {
 
 // What each side may receive.
 using MessageToServer = std::variant<SetupMessage, MountMessage, EndMountMessage, HandOverMessage,
-                                     ExitMessage, AnswerMessage, StreamsMessage>;
+                                     ExitMessage, AnswerMessage>;
 using MessageToHolder =
     std::variant<PreparedMessage, ReadyMessage, FailedMessage, MountEndedMessage, HandedOverMessage,
                  UnmountMessage, MountAnewMessage, HandsMessage, OpenMessage, GroupsMessage>;

@@ -22,6 +22,7 @@ namespace {
 
 constexpr char kSocketVariable[] = "SECRETFS_HOLDER_SOCKET";
 constexpr rlim_t kMostDescriptors = 1 << 20;
+constexpr int kOutputBytes = 1 << 20;
 
 // What the child reports when it cannot become the server.
 struct ChildFailure {
@@ -31,7 +32,7 @@ struct ChildFailure {
 
 // All that the child needs, made before fork.
 struct ChildPlan {
-  int program, socket, null, failure;
+  int program, socket, null, output, failure;
   char* const* arguments;
   char* const* environment;
   bool change_user;
@@ -91,6 +92,10 @@ void DropCapabilities(const ChildPlan& plan) {
   RaiseLimit(RLIMIT_MEMLOCK, RLIM_INFINITY);
   RaiseLimit(RLIMIT_NOFILE, kMostDescriptors);
   if (dup2(plan.null, STDIN_FILENO) < 0) Report(plan, "open its stdin");
+  // No terminal and no log file: lines of the log go through the holder.
+  if (dup2(plan.output, STDOUT_FILENO) < 0 || dup2(plan.output, STDERR_FILENO) < 0) {
+    Report(plan, "open its stdout and stderr");
+  }
   DropCapabilities(plan);
   // Everything else is close-on-exec.
   if (fcntl(plan.socket, F_SETFD, 0) != 0) Report(plan, "hand on its socket");
@@ -152,7 +157,7 @@ absl::StatusOr<StartedServer> ServerStarter::Start(bool proven) {
     return absl::InvalidArgumentError("a server of root needs a user of its own");
   }
   SECRETFS_ASSIGN_OR_RETURN(UniqueFd program, OpenProgram(proven));
-  int ends[2], pipe_ends[2];
+  int ends[2], pipe_ends[2], output_ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
     return absl::ResourceExhaustedError(Format("cannot make a socket pair ({})", strerror(errno)));
   }
@@ -162,6 +167,13 @@ absl::StatusOr<StartedServer> ServerStarter::Start(bool proven) {
   }
   const UniqueFd failure_read(pipe_ends[0]);
   UniqueFd failure_write(pipe_ends[1]);
+  // The server does not wait for its log either.
+  if (pipe2(output_ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+    return absl::ResourceExhaustedError(Format("cannot make a pipe ({})", strerror(errno)));
+  }
+  UniqueFd output_read(output_ends[0]);
+  const UniqueFd output_write(output_ends[1]);
+  fcntl(output_read.get(), F_SETPIPE_SZ, kOutputBytes);  // smaller is well enough
   const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   std::vector<std::string> arguments = options_.arguments;
   std::vector<std::string> environment = EnvironmentWith(theirs.get());
@@ -169,6 +181,7 @@ absl::StatusOr<StartedServer> ServerStarter::Start(bool proven) {
   const ChildPlan plan{.program = program.get(),
                        .socket = theirs.get(),
                        .null = null.get(),
+                       .output = output_write.get(),
                        .failure = failure_write.get(),
                        .arguments = argv.data(),
                        .environment = envp.data(),
@@ -188,6 +201,7 @@ absl::StatusOr<StartedServer> ServerStarter::Start(bool proven) {
   StartedServer started;
   started.process = child;
   started.socket = std::move(ours);
+  started.output = std::move(output_read);
   return started;
 }
 

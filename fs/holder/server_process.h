@@ -1,7 +1,8 @@
 #pragma once
 
-// Starting a server: a child process without rights, which has nothing of the holder's but its end
-// of a socket pair, stdout and stderr. The holder collects it when SIGCHLD says so.
+// Starting a server: a child process without rights, which has nothing of the holder's but its ends
+// of a socket pair and of a pipe, for stdout and stderr. The holder collects it when SIGCHLD says
+// so.
 //
 // ServerStarter is not thread-safe; the child is made ready for exec by system calls alone, because
 // other threads of the holder may hold locks at that moment.
@@ -21,6 +22,7 @@ namespace secretfs::fs {
 struct StartedServer {
   pid_t process = 0;
   UniqueFd socket;  // the holder's end, non-blocking
+  UniqueFd output;  // what it writes to stdout and stderr, non-blocking
 };
 
 class ServerStarter {

@@ -17,6 +17,7 @@ namespace secretfs::fs {
 namespace {
 
 constexpr size_t kMostGroups = 8192;
+constexpr std::string_view kTooMany = "too many files are being opened";
 
 // One step through a mount; runs on the hands' thread.
 int ActThroughMount(const std::string& directory, dev_t device_number, uint8_t action,
@@ -65,10 +66,23 @@ AnswerMessage AnswerTo(uint64_t request, int error, std::string_view text = "") 
   return answer;
 }
 
+void GiveDescriptor(const ServerRequests::Answer& answer, uint64_t request,
+                    const absl::StatusOr<UniqueFd>& opened) {
+  if (!opened.ok()) {
+    answer(AnswerTo(request, ErrnoOf(opened.status()), MessageOf(opened.status())), {});
+    return;
+  }
+  AnswerMessage found = AnswerTo(request, 0);
+  found.has_descriptor = true;
+  const int descriptor = opened->get();
+  answer(found, std::span(&descriptor, 1));
+}
+
 }  // namespace
 
 ServerRequests::ServerRequests(const std::vector<std::string>& openable, PollLoop& loop)
     : allowed_files_(openable),
+      watches_(loop),
       hands_(WorkerThread::Descriptors::kOwn),
       files_(WorkerThread::Descriptors::kShared) {
   for (WorkerThread* worker : {&hands_, &files_}) {
@@ -90,24 +104,33 @@ void ServerRequests::Act(const HandsMessage& message, const HeldMount* mount, An
   if (!taken) answer(AnswerTo(message.request, EAGAIN), {});
 }
 
-void ServerRequests::Open(const OpenMessage& message, Answer answer) {
+void ServerRequests::Open(const OpenMessage& message, const Answer& answer) {
+  if (message.watch) {
+    WatchFile(message, answer);
+  } else {
+    OpenFile(message, answer);
+  }
+}
+
+void ServerRequests::OpenFile(const OpenMessage& message, Answer answer) {
   const bool taken = files_.Submit([this, answer, message]() -> WorkerThread::Completion {
     // Shared, because functions must be copyable.
-    auto opened = std::make_shared<absl::StatusOr<UniqueFd>>(
-        message.watch ? allowed_files_.Watch(message.path) : allowed_files_.Open(message.path));
-    return [answer, request = message.request, opened] {
-      if (!opened->ok()) {
-        const absl::Status status = opened->status();
-        answer(AnswerTo(request, ErrnoOf(status), MessageOf(status)), {});
-        return;
-      }
-      AnswerMessage found = AnswerTo(request, 0);
-      found.has_descriptor = true;
-      const int descriptor = (*opened)->get();
-      answer(found, std::span(&descriptor, 1));
+    auto opened = std::make_shared<absl::StatusOr<UniqueFd>>(allowed_files_.Open(message.path));
+    return
+        [answer, request = message.request, opened] { GiveDescriptor(answer, request, *opened); };
+  });
+  if (!taken) answer(AnswerTo(message.request, EAGAIN, kTooMany), {});
+}
+
+void ServerRequests::WatchFile(const OpenMessage& message, Answer answer) {
+  const bool taken = files_.Submit([this, answer, message]() -> WorkerThread::Completion {
+    auto found = std::make_shared<absl::StatusOr<WatchedFile>>(allowed_files_.Watch(message.path));
+    return [this, answer, request = message.request, found] {
+      GiveDescriptor(answer, request,
+                     found->ok() ? watches_.Add(*std::move(*found)) : found->status());
     };
   });
-  if (!taken) answer(AnswerTo(message.request, EAGAIN, "too many files are being opened"), {});
+  if (!taken) answer(AnswerTo(message.request, EAGAIN, kTooMany), {});
 }
 
 void ServerRequests::FindGroups(const GroupsMessage& message, const Answer& answer) {

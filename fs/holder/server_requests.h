@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "fs/holder/allowed_files.h"
+#include "fs/holder/file_watches.h"
 #include "fs/holder/held_mount.h"
 #include "fs/holder/holder_protocol.h"
 #include "fs/holder/poll_loop.h"
@@ -33,11 +34,15 @@ class ServerRequests {
 
   // `mount` is null when there is none of that number.
   void Act(const HandsMessage& message, const HeldMount* mount, Answer answer);
-  void Open(const OpenMessage& message, Answer answer);
+  void Open(const OpenMessage& message, const Answer& answer);
   void FindGroups(const GroupsMessage& message, const Answer& answer);
 
  private:
+  void OpenFile(const OpenMessage& message, Answer answer);
+  void WatchFile(const OpenMessage& message, Answer answer);
+
   const AllowedFiles allowed_files_;
+  FileWatches watches_;
   WorkerThread hands_;
   WorkerThread files_;
 };

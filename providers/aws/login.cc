@@ -107,6 +107,30 @@ std::string AmbientRegion(const AwsSurroundings& surroundings, const std::string
   return found.has_value() ? std::string(ValueOf(*found, "region")) : "";
 }
 
+std::vector<std::string> AmbientFiles(const AwsStoreConfig& config,
+                                      const AwsSurroundings& surroundings) {
+  const auto* found = std::get_if<AwsDefaultAuth>(&config.auth);
+  if (found == nullptr && !config.region.empty()) return {};
+  SharedFiles shared = SharedFilesOf(surroundings);
+  std::vector<std::string> files{shared.config_path(), shared.credentials_path()};
+  if (found == nullptr) return files;
+  if (found->profile.empty()) {
+    files.push_back(VariableOf(surroundings, "AWS_WEB_IDENTITY_TOKEN_FILE"));
+  }
+  files.push_back(VariableOf(surroundings, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"));
+  std::set<std::string> visited;
+  std::string name = ProfileName(surroundings, found->profile);
+  while (!name.empty() && visited.insert(name).second) {
+    // A file that cannot be read is told of at the login.
+    absl::StatusOr<std::optional<Profile>> read = shared.Read(name);
+    if (!read.ok()) break;
+    const Profile profile = std::move(*read).value_or(Profile());
+    files.emplace_back(ValueOf(profile, "web_identity_token_file"));
+    name = ValueOf(profile, "source_profile");
+  }
+  return files;
+}
+
 Login::Login(const AwsStoreConfig& config, AwsSurroundings surroundings, std::shared_ptr<Sts> sts,
              std::shared_ptr<HttpCredentials> http, const Clock& clock)
     : config_(config),

@@ -70,4 +70,10 @@ SharedFiles SharedFilesOf(const AwsSurroundings& surroundings);
 // The environment's or the profile's region; "" when neither has one.
 std::string AmbientRegion(const AwsSurroundings& surroundings, const std::string& profile);
 
+// The files that logging in or finding the region may read because the description leaves it to
+// what is found: the shared files, the web identity tokens that the environment and the profile in
+// use name, and the container endpoint's token. Reads the shared files.
+std::vector<std::string> AmbientFiles(const AwsStoreConfig& config,
+                                      const AwsSurroundings& surroundings);
+
 }  // namespace secretfs::providers::aws

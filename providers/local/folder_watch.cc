@@ -17,6 +17,7 @@
 #include "base/file_access.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
+#include "providers/local/store_file.h"
 
 namespace secretfs::providers::local {
 namespace {
@@ -26,9 +27,10 @@ constexpr uint32_t kEvents = IN_MOVED_TO | IN_MOVED_FROM | IN_CLOSE_WRITE | IN_D
 
 }  // namespace
 
-absl::StatusOr<FolderWatch> FolderWatch::Make(asio::io_context& context, const std::string& folder,
-                                              std::string name) {
-  UniqueFd fd = WatchFolder(folder, kEvents);
+absl::StatusOr<FolderWatch> FolderWatch::Make(asio::io_context& context, const std::string& path) {
+  const std::string resolved = ResolveLinks(path);
+  const std::string folder = FolderOf(resolved);
+  UniqueFd fd = WatchFile(path, folder, kEvents);
   if (!fd.valid()) {
     const int error = errno;
     const std::string_view hint =
@@ -43,7 +45,7 @@ absl::StatusOr<FolderWatch> FolderWatch::Make(asio::io_context& context, const s
   descriptor.assign(fd.get(), error);
   if (error) return absl::UnavailableError(Format("cannot watch {}: {}", folder, error.message()));
   static_cast<void>(fd.Release());
-  return FolderWatch(std::move(descriptor), folder, std::move(name));
+  return FolderWatch(std::move(descriptor), folder, FileNameOf(resolved));
 }
 
 asio::awaitable<absl::StatusOr<FolderWatch::Event>> FolderWatch::Next() {
@@ -73,7 +75,8 @@ absl::StatusOr<FolderWatch::Event> FolderWatch::Digest(const char* events, size_
     }
     if ((event.mask & IN_Q_OVERFLOW) != 0) {
       result = Event::kLost;
-    } else if (name == name_ && result == Event::kNothing) {
+    } else if ((name == name_ || name.empty()) && result == Event::kNothing) {
+      // Without a name: from the broker, or about the folder itself.
       result = Event::kTouched;
     }
   }

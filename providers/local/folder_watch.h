@@ -17,9 +17,9 @@ namespace secretfs::providers::local {
 
 class FolderWatch {
  public:
-  // Watches `folder` for the file `name`. Unavailable when the folder cannot be watched.
-  static absl::StatusOr<FolderWatch> Make(asio::io_context& context, const std::string& folder,
-                                          std::string name);
+  // Watches the folder of `path`, or of the file that it leads to now. Unavailable when that cannot
+  // be watched.
+  static absl::StatusOr<FolderWatch> Make(asio::io_context& context, const std::string& path);
 
   enum class Event {
     kNothing,  // something about other files

@@ -136,9 +136,7 @@ class LocalProvider final : public Provider {
   asio::awaitable<absl::Status> Watch(std::string prefix, ChangeCallback changed) override {
     // Compared with what was last handed out, so that a change since then is reported at once.
     SnapshotPtr seen = snapshot_;
-    const std::string path = local::ResolveLinks(path_);
-    absl::StatusOr<FolderWatch> watch =
-        FolderWatch::Make(context_, local::FolderOf(path), local::FileNameOf(path));
+    absl::StatusOr<FolderWatch> watch = FolderWatch::Make(context_, path_);
     if (!watch.ok()) co_return watch.status();
     bool lost = false;
     const absl::StatusOr<SnapshotPtr> first = Current();

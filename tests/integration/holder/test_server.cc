@@ -325,8 +325,9 @@ class Server final : public HolderClient::Events {
       }
       events_.Add(Format("open {}: {}", name, found));
     }
-    events_.Add(Format("watch listed {}", client_->WatchFolder(folder_ + "/listed").ok()));
-    events_.Add(Format("watch /etc {}", client_->WatchFolder("/etc").ok()));
+    events_.Add(Format("watch allowed {}", client_->WatchFile(folder_ + "/allowed").ok()));
+    events_.Add(Format("watch denied {}", client_->WatchFile(folder_ + "/denied").ok()));
+    events_.Add(Format("watch /etc {}", client_->WatchFile("/etc/hosts").ok()));
     const std::optional<std::vector<gid_t>> groups = client_->GroupsOf(getppid());
     events_.Add(Format("groups of the holder {}", groups.has_value()));
     events_.Add(Format("groups of nobody {}", client_->GroupsOf(1 << 29).has_value()));

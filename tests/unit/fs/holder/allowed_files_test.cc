@@ -123,18 +123,26 @@ TEST_F(AllowedFilesTest, OnlyFilesAndFolders) {
   EXPECT_EQ(Open(files, "/dev/zero"), "FAILED_PRECONDITION");
 }
 
-TEST_F(AllowedFilesTest, Watches) {
-  const AllowedFiles files({Path("a/token"), Path("b")});
-  for (const char* folder : {"a", "b"}) {
-    const absl::StatusOr<UniqueFd> watch = files.Watch(Path(folder));
+TEST_F(AllowedFilesTest, WatchesListedFilesOnly) {
+  Link(Path("other/secret"), "a/link");
+  const AllowedFiles files({Path("a/token"), Path("a/later"), Path("a/link"), Path("b")});
+  const std::pair<const char*, const char*> leads[] = {{"a/token", "a/token"},
+                                                       {"a/later", "a/later"},
+                                                       {"a/link", "other/secret"},
+                                                       {"b/one", "b/one"}};
+  for (const auto& [listed, real] : leads) {
+    const absl::StatusOr<WatchedFile> watch = files.Watch(Path(listed));
     ASSERT_TRUE(watch.ok()) << watch.status();
-    Write(std::string(folder) + "/new", "x");
+    EXPECT_EQ(watch->name, filesystem::path(real).filename());
+    Write(real, "x");
     char events[4096];
-    EXPECT_GT(read(watch->get(), events, sizeof(events)), 0) << folder;
+    EXPECT_GT(read(watch->events.get(), events, sizeof(events)), 0) << listed;
   }
-  EXPECT_TRUE(absl::IsPermissionDenied(files.Watch(Path("other")).status()));
-  EXPECT_TRUE(absl::IsPermissionDenied(files.Watch(Path("b/deep/../../other")).status()));
-  EXPECT_FALSE(files.Watch(Path("b/one")).ok());
+  for (const char* denied : {"a", "other", "other/secret", "a/other", "b/deep/../../other"}) {
+    EXPECT_TRUE(absl::IsPermissionDenied(files.Watch(Path(denied)).status())) << denied;
+  }
+  Link("/etc/passwd", "a/token");
+  EXPECT_TRUE(absl::IsPermissionDenied(files.Watch(Path("a/token")).status()));
 }
 
 TEST_F(AllowedFilesTest, ListsThatSayNothing) {

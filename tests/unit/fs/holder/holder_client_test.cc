@@ -181,7 +181,7 @@ TEST_F(HolderClientTest, OpensFilesBeforeStart) {
   const absl::StatusOr<UniqueFd> file = client_->OpenFile("/a");
   ASSERT_TRUE(file.ok()) << file.status();
   EXPECT_GE(fcntl(file->get(), F_GETFD), 0);
-  const absl::Status refused = client_->WatchFolder("/b").status();
+  const absl::Status refused = client_->WatchFile("/b").status();
   EXPECT_TRUE(absl::IsPermissionDenied(refused)) << refused;
   EXPECT_EQ(refused.message(), "not listed");
   holder.join();
