@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -65,9 +66,10 @@ absl::Status AddPath(int ruleset, const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<bool> RestrictFiles(const std::vector<std::string>& readable) {
-  const auto abi = static_cast<int>(
+absl::StatusOr<bool> RestrictFiles(const std::vector<std::string>& readable, int most_abi) {
+  const auto newest = static_cast<int>(
       syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION));
+  const int abi = std::min(newest, most_abi);
   if (abi < 1) return false;
   RulesetAttributes attributes;
   attributes.handled_access_fs = AllRights(abi);

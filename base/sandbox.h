@@ -8,6 +8,7 @@
 // Call once, before other threads exist: Landlock holds for the calling thread and those that it
 // starts. Programs built with sanitizers stay outside, because their runtimes need more.
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ struct SandboxOptions {
   // Files, and folders with all that is below, that may be opened for reading, besides what name
   // resolution and TLS need of the system. What does not exist is passed over.
   std::vector<std::string> readable;
+  // For tests, which try what older kernels have: of Landlock no more than this; 0: none of it.
+  int most_landlock_abi = std::numeric_limits<int>::max();
 };
 
 struct SandboxResult {
