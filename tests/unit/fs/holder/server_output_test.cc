@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <optional>
+#include <memory>
 #include <string>
 
 namespace secretfs::fs {
@@ -18,7 +18,7 @@ class ServerOutputTest : public ::testing::Test {
     int ends[2], log[2];
     ASSERT_EQ(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
     ASSERT_EQ(pipe2(log, O_CLOEXEC | O_NONBLOCK), 0);
-    output_.emplace(UniqueFd(ends[0]));
+    output_ = std::make_unique<ServerOutput>(UniqueFd(ends[0]));
     server_ = UniqueFd(ends[1]);
     log_ = UniqueFd(log[0]);
     stderr_before_ = UniqueFd(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
@@ -40,7 +40,7 @@ class ServerOutputTest : public ::testing::Test {
     return text;
   }
 
-  std::optional<ServerOutput> output_;
+  std::unique_ptr<ServerOutput> output_;
   UniqueFd server_, log_, stderr_before_;
 };
 
