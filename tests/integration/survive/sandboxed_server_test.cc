@@ -95,8 +95,8 @@ TEST_P(SandboxedServerTest, HasNothingElseOpen) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Landlock, SandboxedServerTest, ::testing::Bool(),
-                         [](const ::testing::TestParamInfo<bool>& info) {
-                           return info.param ? "With" : "Without";
+                         [](const ::testing::TestParamInfo<bool>& tested) {
+                           return tested.param ? "With" : "Without";
                          });
 
 }  // namespace
