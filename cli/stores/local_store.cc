@@ -1,5 +1,6 @@
 #include "cli/stores/local_store.h"
 
+#include "base/text.h"
 #include "cli/environment.h"
 #include "cli/stores/store_description.h"
 #include "providers/local/default_paths.h"
