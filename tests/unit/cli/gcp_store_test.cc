@@ -130,8 +130,9 @@ TEST(GcpStoreTest, KnowsTheFilesThatACredentialsFileNames) {
               ::testing::UnorderedElementsAre(file, "/run/ci/token"));
   std::ofstream(file) << "no credentials";
   EXPECT_THAT(FilesOf(config, FakeEnvironment({})), ::testing::UnorderedElementsAre(file));
-  EXPECT_THAT(FilesOf({}, FakeEnvironment({{"GOOGLE_APPLICATION_CREDENTIALS", "/missing.json"},
-                                           {"CLOUDSDK_CONFIG", "/cloud"}})),
+  EXPECT_THAT(FilesOf(providers::GcpStoreConfig{},
+                      FakeEnvironment({{"GOOGLE_APPLICATION_CREDENTIALS", "/missing.json"},
+                                       {"CLOUDSDK_CONFIG", "/cloud"}})),
               ::testing::UnorderedElementsAre("/missing.json",
                                               "/cloud/application_default_credentials.json"));
   std::filesystem::remove_all(folder);
