@@ -134,7 +134,8 @@ TEST(GcpStoreTest, KnowsTheFilesThatACredentialsFileNames) {
                       FakeEnvironment({{"GOOGLE_APPLICATION_CREDENTIALS", "/missing.json"},
                                        {"CLOUDSDK_CONFIG", "/cloud"}})),
               ::testing::UnorderedElementsAre("/missing.json",
-                                              "/cloud/application_default_credentials.json"));
+                                              "/cloud/application_default_credentials.json",
+                                              "/sys/class/dmi/id/product_name"));
   std::filesystem::remove_all(folder);
 }
 

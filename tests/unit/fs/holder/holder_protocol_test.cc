@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "fs/holder/holder_launch.h"
 #include "fs/holder/wire.h"
 
@@ -126,11 +127,11 @@ TEST(HolderProtocol, ChangedBytes) {
 TEST(HolderProtocol, SaysWhatIsWrong) {
   std::string bytes = EncodeMessage(MessageToServer(ExitMessage{}));
   std::string other_version = bytes;
-  other_version[4] = 2;
+  other_version[4] = kHolderProtocol + 1;
   const absl::Status version = DecodeMessage<MessageToServer>(other_version, 0).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(version));
-  EXPECT_THAT(std::string(version.message()), HasSubstr("version 2"));
-  EXPECT_THAT(std::string(version.message()), HasSubstr("version 1"));
+  EXPECT_THAT(std::string(version.message()), HasSubstr(Format("version {}", kHolderProtocol)));
+  EXPECT_THAT(std::string(version.message()), HasSubstr(Format("version {}", kHolderProtocol + 1)));
 
   // A message of the other direction is as unknown as any other.
   const absl::Status unknown =
