@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/cleanup/cleanup.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
@@ -44,6 +45,8 @@ constexpr absl::Duration kFirstRetry = absl::Seconds(1);
 constexpr absl::Duration kLongestRetry = absl::Minutes(1);
 // Giving back leases takes up to six seconds; whatever hangs longer must not stay for ever.
 constexpr unsigned kSecondsToFinish = 10;
+// Commands wait for a server that is taking over; they give up themselves after 10 s.
+constexpr absl::Duration kTakeOverPatience = absl::Seconds(9);
 
 // Files that the server may not open itself.
 class HolderBroker final : public FileBroker {
@@ -136,6 +139,7 @@ class Server final : public fs::HolderClient::Events {
 
   void Finish() {
     alarm(kSecondsToFinish);  // its signal ends the process
+    LetCommandsIn();
     if (control_ != nullptr) control_->FinishRequests();
     service_.reset();
     plan_.reset();
@@ -215,6 +219,7 @@ class Server final : public fs::HolderClient::Events {
   // --- on the main thread ---
 
   void TakeMount(fs::GivenMount given) {
+    const absl::Cleanup taken = [this] { LetCommandsIn(); };
     OpenValues();
     const fs::MountId id = given.id;
     const std::string directory = given.directory;
@@ -267,10 +272,20 @@ class Server final : public fs::HolderClient::Events {
     if (mount_) holder_->MountAnew(*mount_);
   }
 
+  void LetCommandsIn() {
+    absl::MutexLock lock(&commands_mutex_);
+    commands_are_let_in_ = true;
+  }
+
   // --- on the threads of the control server ---
 
   ControlResponse Handle(const ControlRequest& request) {
     ControlResponse response;
+    {
+      // Who asks while one server follows another means the mount, which is there all the time.
+      absl::MutexLock lock(&commands_mutex_);
+      commands_mutex_.AwaitWithTimeout(absl::Condition(&commands_are_let_in_), kTakeOverPatience);
+    }
     const std::vector<std::string> directories = service_->Directories();
     if (directories.empty()) {
       response.status = absl::UnavailableError("the mount has ended, or is not served yet");
@@ -324,6 +339,8 @@ class Server final : public fs::HolderClient::Events {
   std::unique_ptr<ControlServer> control_;
   std::thread completing_;
   absl::Notification ending_;
+  absl::Mutex commands_mutex_;
+  bool commands_are_let_in_ ABSL_GUARDED_BY(commands_mutex_) = false;
   std::atomic<int> mounts_to_take_ = 0;
   // Of the main thread:
   std::optional<fs::MountId> mount_;

@@ -107,6 +107,18 @@ TEST_F(HeldMountTest, AServerThatNeverComesBackEndsInAnError) {
   EXPECT_THAT(ReadFile(log()), HasSubstr("no server has become ready within 5 s"));
 }
 
+// The socket of commands is the mount's, and waits with them.
+TEST_F(HeldMountTest, CommandsWaitForTheNextServer) {
+  Put("a", "value");
+  ASSERT_NO_FATAL_FAILURE(MountDaemon({Url()}));
+  for (int generation = 2; generation <= 6; ++generation) {
+    ASSERT_EQ(kill(Status().server, SIGKILL), 0);
+    EXPECT_EQ(StatusJson()["serverGeneration"], generation);
+  }
+  NoteProcesses();
+  EXPECT_EQ(Secretfs({"refresh", mount_point()}).exit_code, 0);
+}
+
 TEST_F(HeldMountTest, UnmountsWithAHungServer) {
   Put("a", "value");
   ASSERT_NO_FATAL_FAILURE(MountDaemon({Url()}));
