@@ -6,13 +6,14 @@
 #include <functional>
 
 #include "absl/time/clock.h"
+#include "tests/support/slowness.h"
 
 namespace secretfs::fakes {
 
 // Waits until `condition` holds; false after `patience`.
 inline bool Eventually(const std::function<bool()>& condition,
                        absl::Duration patience = absl::Seconds(30)) {
-  const absl::Time end = absl::Now() + patience;
+  const absl::Time end = absl::Now() + testing::Slower(patience);
   while (!condition()) {
     if (absl::Now() > end) return false;
     absl::SleepFor(absl::Microseconds(200));

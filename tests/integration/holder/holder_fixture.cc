@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/text.h"
+#include "tests/support/slowness.h"
 
 namespace secretfs::fs {
 
@@ -20,7 +21,7 @@ void Append(const std::string& path, const std::string& text) {
 }  // namespace
 
 bool Eventually(const std::function<bool()>& condition, std::chrono::milliseconds patience) {
-  const auto end = std::chrono::steady_clock::now() + patience;
+  const auto end = std::chrono::steady_clock::now() + testing::Slower(patience);
   while (!condition()) {
     if (std::chrono::steady_clock::now() > end) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));

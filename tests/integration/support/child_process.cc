@@ -12,6 +12,8 @@
 #include <cstdlib>
 #include <thread>
 
+#include "tests/support/slowness.h"
+
 extern char** environ;
 
 namespace secretfs::testing {
@@ -161,7 +163,7 @@ std::optional<int> ChildProcess::Wait(milliseconds limit) {
 
 Finished Run(std::vector<std::string> command, ChildOptions options) {
   ChildProcess child(std::move(command), std::move(options));
-  const std::optional<int> code = child.Wait(milliseconds(60'000));
+  const std::optional<int> code = child.Wait(Slower(milliseconds(60'000)));
   return {.exit_code = code.value_or(-1), .output = child.output(), .errors = child.errors()};
 }
 

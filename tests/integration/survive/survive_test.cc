@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "tests/integration/survive/survive_fixture.h"
+#include "tests/support/slowness.h"
 
 namespace secretfs::testing {
 namespace {
@@ -20,7 +21,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 // A kill on average every 150 ms: some hit servers that are just starting.
-constexpr milliseconds kLongestPause(300);
+milliseconds LongestPause() { return Slower(milliseconds(300)); }
 
 class SurviveLoadTest : public SurviveTest {
  protected:
@@ -28,7 +29,9 @@ class SurviveLoadTest : public SurviveTest {
     SurviveTest::SetUp();
     if (IsSkipped()) return;
     load_options_.directory = mount_point();
-    load_options_.cold_files = 600;
+    load_options_.cold_files = Fewer(600);
+    load_options_.hot_pause *= Slowness();
+    load_options_.cold_pause *= Slowness();
     load_options_.rotate = [this](const std::string& value) {
       return Secretfs({"store", "put", "--store", store(), "rotating"}, {.input = value})
                  .exit_code == 0;
@@ -60,18 +63,20 @@ class SurviveLoadTest : public SurviveTest {
     ASSERT_EQ(ReadError(mount_point() / "rotating"), 0);
   }
 
-  void KillUnderLoad(int count, const std::string& kind, std::vector<std::string> arguments = {}) {
+  void KillUnderLoad(int usual_count, const std::string& kind,
+                     std::vector<std::string> arguments = {}) {
+    const int count = Fewer(usual_count);
     ASSERT_NO_FATAL_FAILURE(MountForLoad(kind, std::move(arguments)));
     Load load(load_options_);
     ServerKiller killer(HolderPath(), seed_);
     load.Start();
-    EXPECT_TRUE(killer.Kill(count, kLongestPause));
+    EXPECT_TRUE(killer.Kill(count, LongestPause()));
     EXPECT_TRUE(killer.AwaitReady());
     const LoadResult result = load.Stop();
     EXPECT_TRUE(result.IsClean()) << result.Text();
-    EXPECT_GT(result.hot_reads, 100u);
-    EXPECT_GT(result.cold_requests, 100u);
-    EXPECT_GT(result.listings, 10u);
+    EXPECT_GT(result.hot_reads, static_cast<uint64_t>(Fewer(100)));
+    EXPECT_GT(result.cold_requests, static_cast<uint64_t>(Fewer(100)));
+    EXPECT_GT(result.listings, static_cast<uint64_t>(Fewer(10)));
     EXPECT_GT(result.rotations, 1);
     // A kill that met a server which was dying already is no death of its own.
     EXPECT_GE(Status().restarts, static_cast<uint64_t>(count) * 3 / 4);
@@ -115,11 +120,11 @@ TEST_F(SurviveLoadTest, KillsWhileTheStoreIsDown) {
     load.Start();
     load.PauseRotations();
     std::filesystem::rename(store(), folder() / "away");
-    EXPECT_TRUE(killer.Kill(6, kLongestPause));
+    EXPECT_TRUE(killer.Kill(6, LongestPause()));
     EXPECT_TRUE(killer.AwaitReady());
     std::this_thread::sleep_for(seconds(2));  // longer than the TTL
     std::filesystem::rename(folder() / "away", store());
-    EXPECT_TRUE(killer.Kill(3, kLongestPause));
+    EXPECT_TRUE(killer.Kill(3, LongestPause()));
     const LoadResult result = load.Stop();
     EXPECT_TRUE(result.IsClean()) << kind << ": " << result.Text();
     const Finished unmounted = Secretfs({"umount", mount_point()});
@@ -182,7 +187,7 @@ TEST_F(SurviveLoadTest, AnUpgradeToABrokenProgramLeavesTheOldServer) {
 
   // And when the old one dies now, the program that it was made of is still there.
   ServerKiller killer(HolderPath(), seed_);
-  EXPECT_TRUE(killer.Kill(2, kLongestPause));
+  EXPECT_TRUE(killer.Kill(2, LongestPause()));
   EXPECT_TRUE(killer.AwaitReady());
   const LoadResult result = load.Stop();
   EXPECT_TRUE(result.IsClean()) << result.Text();
