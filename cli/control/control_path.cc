@@ -40,6 +40,9 @@ bool FitsSocketAddress(const std::string& directory) {
 // hand on the variable of another.
 std::vector<std::string> Candidates(const Environment& environment) {
   std::vector<std::string> candidates;
+  // Nowhere else then: who names a directory wants no part in the mounts that are elsewhere.
+  const std::string own = ValueOr(environment, "SECRETFS_RUNTIME_DIR", "");
+  if (!own.empty()) return {own};
   const std::string runtime = ValueOr(environment, "XDG_RUNTIME_DIR", "");
   struct stat info{};
   if (runtime.starts_with('/') && stat(runtime.c_str(), &info) == 0 && S_ISDIR(info.st_mode) &&
@@ -76,7 +79,11 @@ absl::StatusOr<std::string> MakeControlDirectory(const Environment& environment)
   std::string problems;
   for (const std::string& path : Candidates(environment)) {
     absl::Status usable;
-    if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+    if (!path.starts_with('/') || !FitsSocketAddress(path)) {
+      usable = absl::FailedPreconditionError(
+          Format("SECRETFS_RUNTIME_DIR '{}' must be absolute, and at most {} bytes long", path,
+                 sizeof(sockaddr_un::sun_path) - kNameLength - 2));
+    } else if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
       usable = absl::FailedPreconditionError(Format("cannot make {} ({})", path, strerror(errno)));
     } else {
       usable = CheckPrivateDirectory(path);
@@ -89,8 +96,9 @@ absl::StatusOr<std::string> MakeControlDirectory(const Environment& environment)
 
 std::vector<std::string> TrustedControlDirectories(const Environment& environment) {
   std::vector<std::string> directories = Candidates(environment);
-  std::erase_if(directories,
-                [](const std::string& path) { return !CheckPrivateDirectory(path).ok(); });
+  std::erase_if(directories, [](const std::string& path) {
+    return !path.starts_with('/') || !CheckPrivateDirectory(path).ok();
+  });
   return directories;
 }
 

@@ -1,10 +1,11 @@
 #pragma once
 
 // Where control sockets are. Each mounting process has one, in a directory that only its user can
-// enter: $XDG_RUNTIME_DIR/secretfs, /run/secretfs for root, else /tmp/secretfs-UID. Its name is a
-// hash of the mount's directory, so that it fits into a socket address and anybody can find it. A
-// directory that is a link, is somebody else's, or is open to others is never used. Free functions
-// without state.
+// enter: $SECRETFS_RUNTIME_DIR and nowhere else if that is set; otherwise
+// $XDG_RUNTIME_DIR/secretfs, /run/secretfs for root, else /tmp/secretfs-UID. Its name is a hash of
+// the mount's directory, so that it fits into a socket address and anybody can find it. A directory
+// that is a link, is somebody else's, or is open to others is never used. Free functions without
+// state.
 
 #include <string>
 #include <string_view>

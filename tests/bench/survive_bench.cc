@@ -31,7 +31,7 @@ class Bench {
  public:
   Bench(std::string program, const std::filesystem::path& work)
       : program_(std::move(program)), store_(work / "store.sfs"), mount_(work / "mount") {
-    setenv("XDG_RUNTIME_DIR", (work / "run").c_str(), 1);
+    setenv("SECRETFS_RUNTIME_DIR", (work / "run/secretfs").c_str(), 1);
     std::filesystem::create_directories(work / "run");
     std::filesystem::permissions(work / "run", std::filesystem::perms::owner_all);
     std::filesystem::create_directories(mount_);

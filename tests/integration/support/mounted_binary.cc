@@ -13,12 +13,14 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "tests/support/slowness.h"
+
 namespace secretfs::testing {
 
 std::string SecretfsBinary() { return SECRETFS_BINARY; }
 
 bool Eventually(const std::function<bool()>& condition, std::chrono::milliseconds limit) {
-  const auto end = std::chrono::steady_clock::now() + limit;
+  const auto end = std::chrono::steady_clock::now() + Slower(limit);
   while (!condition()) {
     if (std::chrono::steady_clock::now() >= end) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -40,7 +42,7 @@ void MountedBinaryTest::SetUp() {
   folder_ = pattern;
   std::filesystem::create_directory(mount_point());
   // Control sockets and stores of the machine's own user stay out of it.
-  setenv("XDG_RUNTIME_DIR", (folder_ / "run").c_str(), 1);
+  setenv("SECRETFS_RUNTIME_DIR", (folder_ / "run/secretfs").c_str(), 1);
   std::filesystem::create_directory(folder_ / "run");
   std::filesystem::permissions(folder_ / "run", std::filesystem::perms::owner_all);
 }

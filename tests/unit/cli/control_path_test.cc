@@ -15,6 +15,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 class ControlPathTest : public ::testing::Test {
  protected:
@@ -83,6 +84,29 @@ TEST_F(ControlPathTest, ARuntimeDirectoryThatIsTooLongIsPassedOver) {
   std::filesystem::create_directory(deep);
   const auto directory = MakeControlDirectory(FakeEnvironment({{"XDG_RUNTIME_DIR", deep}}));
   EXPECT_TRUE(!directory.ok() || !directory->starts_with(deep.string()));
+}
+
+TEST_F(ControlPathTest, ANamedDirectoryIsTheOnlyOne) {
+  ASSERT_EQ(mkdir(place().c_str(), 0700), 0);
+  std::ofstream(place() + "/" + ControlSocketName("/m")) << "";
+  const std::string named = folder_ / "named";
+  const Environment both =
+      FakeEnvironment({{"XDG_RUNTIME_DIR", folder_}, {"SECRETFS_RUNTIME_DIR", named}});
+  EXPECT_THAT(TrustedControlDirectories(both), IsEmpty());
+  EXPECT_EQ(MakeControlDirectory(both).value_or(""), named);
+  EXPECT_THAT(TrustedControlDirectories(both), ElementsAre(named));
+  // The other mounts of this machine are none of its business.
+  EXPECT_THAT(ControlSockets(both), IsEmpty());
+  std::ofstream(named + "/" + HolderSocketName("/m")) << "";
+  EXPECT_THAT(HolderSockets(both), ElementsAre(named + "/" + HolderSocketName("/m")));
+
+  // One that cannot be used is an error, not a reason to look elsewhere.
+  for (const std::string& unusable :
+       {std::string("relative"), (folder_ / std::string(90, 'd')).string()}) {
+    const auto directory = MakeControlDirectory(
+        FakeEnvironment({{"XDG_RUNTIME_DIR", folder_}, {"SECRETFS_RUNTIME_DIR", unusable}}));
+    EXPECT_THAT(std::string(MessageOf(directory.status())), HasSubstr("SECRETFS_RUNTIME_DIR"));
+  }
 }
 
 TEST_F(ControlPathTest, ListsSocketsOnly) {
