@@ -115,6 +115,7 @@ std::vector<std::string> FilesOf(const GcpStoreConfig& config, const Environment
     // Whether this is one of Google's machines.
     files.emplace_back("/sys/class/dmi/id/product_name");
   }
+  std::erase(files, "");
   return files;
 }
 
