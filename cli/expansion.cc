@@ -9,6 +9,7 @@
 #include <optional>
 #include <regex>
 #include <utility>
+#include <variant>
 
 #include "base/log.h"
 #include "base/status.h"
@@ -72,13 +73,14 @@ void AddFile(const Expansion& expansion, const std::string& name, ExpandedFile f
 }
 
 asio::awaitable<absl::Status> ExpandExtract(cache::Cache* cache, const Expansion* expansion,
+                                            const k8s::ExtractFields* extract,
                                             ExpandedFiles* files) {
-  const cache::EntryKey key{.store = expansion->store, .ref = expansion->what.extract};
+  const cache::EntryKey key{.store = expansion->store, .ref = extract->ref};
   const absl::StatusOr<cache::EntrySnapshot> snapshot = co_await ReadEntry(cache, key);
   if (!snapshot.ok()) co_return snapshot.status();
   const absl::StatusOr<std::vector<std::string>> names = FieldNames(*snapshot->secret);
   if (!names.ok()) {
-    co_return WithContext(names.status(), Format("secret '{}'", expansion->what.extract.key));
+    co_return WithContext(names.status(), Format("secret '{}'", extract->ref.key));
   }
   for (const std::string& name : *names) {
     ExpandedFile file{.key = key, .selection = {}, .policy = expansion->what.policy};
@@ -90,10 +92,10 @@ asio::awaitable<absl::Status> ExpandExtract(cache::Cache* cache, const Expansion
 }
 
 asio::awaitable<absl::Status> ExpandFind(cache::Cache* cache, const Expansion* expansion,
-                                         ExpandedFiles* files) {
+                                         const k8s::FindSecrets* find, ExpandedFiles* files) {
   // The manifest's reader has compiled the expression once already, so this cannot throw.
-  const std::regex matcher(expansion->what.find_name_regexp);
-  std::deque<std::string> prefixes{expansion->what.find_path};
+  const std::regex matcher(find->name_regexp);
+  std::deque<std::string> prefixes{find->path};
   size_t found = 0;
   while (!prefixes.empty()) {
     const std::string prefix = std::move(prefixes.front());
@@ -167,10 +169,15 @@ asio::awaitable<absl::StatusOr<ExpandedFiles>> Expand(cache::Cache* cache,
     const Expansion& expansion = expansions[i];
     ExpandedFiles found;
     absl::Status status;
-    if (expansion.what.extract.key.empty()) {
-      status = co_await ExpandFind(cache, &expansion, &found);
+    const auto* extract = std::get_if<k8s::ExtractFields>(&expansion.what.source);
+    const auto* find = std::get_if<k8s::FindSecrets>(&expansion.what.source);
+    if (extract != nullptr && !extract->ref.key.empty()) {
+      status = co_await ExpandExtract(cache, &expansion, extract, &found);
+    } else if (find != nullptr && !(find->path.empty() && find->name_regexp.empty())) {
+      status = co_await ExpandFind(cache, &expansion, find, &found);
     } else {
-      status = co_await ExpandExtract(cache, &expansion, &found);
+      // The manifest's reader refuses it; here it must not turn into everything either.
+      status = absl::InvalidArgumentError("names no secret of its store");
     }
     for (auto& [name, file] : found) {
       file.expansion = i;

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <utility>
+#include <variant>
 
 #include "base/status.h"
 #include "base/text.h"
@@ -28,8 +29,9 @@ class ExpansionSource::Provider final : public providers::Provider, public cache
   // What `extract` names is mounted from the start; what `find` finds, when it is found.
   void AddFirstInterests() {
     for (const Expansion& expansion : expansions_) {
-      if (expansion.what.extract.key.empty()) continue;
-      Mount({.store = expansion.store, .ref = expansion.what.extract}, expansion.what.policy);
+      const auto* extract = std::get_if<k8s::ExtractFields>(&expansion.what.source);
+      if (extract == nullptr) continue;
+      Mount({.store = expansion.store, .ref = extract->ref}, expansion.what.policy);
     }
   }
   void DropInterests() {

@@ -114,6 +114,12 @@ void ReadData(const Value& block, const StoreReference& store, const PolicyOverr
     file.value.ref.key = remote.RequiredString("key");
     file.value.ref.version = remote.String("version");
     file.value.selection.property = remote.String("property");
+    if (const auto property = remote.Find("property");
+        property && file.value.selection.property.empty()) {
+      property->Warn(
+          "is empty: the file holds the whole secret, as with External Secrets; expected a "
+          "property, or none if that is meant");
+    }
     if (const auto decoding = remote.Find("decodingStrategy")) {
       file.value.selection.decoding = ReadDecodingStrategy(*decoding);
     }
@@ -124,8 +130,8 @@ void ReadData(const Value& block, const StoreReference& store, const PolicyOverr
 
 void ReadExtract(const Value& block, ManifestExpansion& expansion) {
   const Fields fields(block, RemoteRefFields());
-  expansion.extract.key = fields.RequiredString("key");
-  expansion.extract.version = fields.String("version");
+  const std::string key = fields.RequiredString("key");
+  expansion.source = ExtractFields{{.key = key, .version = fields.String("version")}};
   if (const auto property = fields.Find("property")) {
     property->Problem(
         "taking one property apart is not built into this version; expected the whole secret, or "
@@ -139,7 +145,8 @@ void ReadExtract(const Value& block, ManifestExpansion& expansion) {
 
 void ReadFind(const Value& block, ManifestExpansion& expansion) {
   const Fields fields(block, {"path", "name", "tags", "conversionStrategy", "decodingStrategy"});
-  expansion.find_path = fields.String("path");
+  FindSecrets find;
+  find.path = fields.Selector("path", "no path for the whole store");
   if (const auto tags = fields.Find("tags")) {
     tags->Problem("finding secrets by tags is not built into this version; expected name");
   }
@@ -147,11 +154,16 @@ void ReadFind(const Value& block, ManifestExpansion& expansion) {
     const Fields name_fields(*name, {"regexp"});
     size_t groups = 0;
     if (const auto regexp = name_fields.Require("regexp")) {
-      expansion.find_name_regexp = ReadRegexp(*regexp, groups).value_or("");
+      find.name_regexp = ReadRegexp(*regexp, groups).value_or("");
     }
-  } else if (fields.valid() && !fields.Find("tags") && expansion.find_path.empty()) {
-    block.Problem("would find every secret of the store; expected name or path");
+  } else if (fields.valid() && !fields.Find("tags") && !fields.Find("path")) {
+    block.Problem(
+        "would find every secret of the store; expected name or path (all: name: {regexp: .*})");
+  } else if (!find.path.empty() && find.path.find_first_not_of('/') == std::string::npos) {
+    fields.Find("path")->Problem(
+        "would find every secret of the store; expected name beside it (all: name: {regexp: .*})");
   }
+  expansion.source = std::move(find);
   if (const auto decoding = fields.Find("decodingStrategy")) {
     expansion.decoding = ReadDecodingStrategy(*decoding);
   }
@@ -178,20 +190,51 @@ void ReadRewrite(const Value& block, ManifestExpansion& expansion) {
   expansion.rewrite_regexp.emplace_back(*std::move(pattern), *std::move(replacement));
 }
 
-void ReadDataFrom(const Value& block, const StoreReference& store, const PolicyOverrides& policy,
-                  Draft& draft) {
+// The extract or find in `mapping`, if that is one.
+const YamlEntry* FindSelector(const YamlNode& mapping) {
+  const YamlEntry* extract = FindEntry(mapping, "extract");
+  return extract != nullptr ? extract : FindEntry(mapping, "find");
+}
+
+// How an item of dataFrom came to name a store and nothing in it: a wrong indentation is all that
+// explains it. `next`: the item after it, `spec`: what the list stands in.
+std::string LikelyIndentation(const Value& item, const Value* next, const Value& spec) {
+  const auto place = [&item](const YamlEntry& entry, std::string_view what) {
+    return Format("; '{}' on line {} {}", entry.key, item.source().Map(entry.key_position).line,
+                  what);
+  };
+  const YamlEntry* source = FindEntry(item.node(), "sourceRef");
+  if (source != nullptr) {
+    const YamlEntry* store = FindEntry(*source->value, "storeRef");
+    const YamlEntry* inside = FindSelector(*source->value);
+    if (inside == nullptr && store != nullptr) inside = FindSelector(*store->value);
+    if (inside != nullptr) return place(*inside, "is indented too far: move it under sourceRef");
+  }
+  if (const YamlEntry* empty = FindSelector(item.node()); empty != nullptr) {
+    return place(*empty, "is empty: indent what belongs to it further than it");
+  }
+  const YamlEntry* after = next == nullptr ? nullptr : FindSelector(next->node());
+  if (after != nullptr && FindEntry(next->node(), "sourceRef") == nullptr) {
+    return place(*after, "begins an item of its own: take its '-' away");
+  }
+  const YamlEntry* outside = FindSelector(spec.node());
+  if (outside != nullptr) return place(*outside, "is not indented enough: move it under sourceRef");
+  return "";
+}
+
+void ReadDataFrom(const Value& block, const Value* next, const Value& spec,
+                  const StoreReference& store, const PolicyOverrides& policy, Draft& draft) {
   const Fields fields(block, {"extract", "find", "sourceRef", "rewrite"});
   if (!fields.valid()) return;
   Unresolved<ManifestExpansion> expansion{{}, store, policy, block.location()};
   ReadSourceRef(fields, expansion.store);
-  const std::optional<Value> source = fields.Find("sourceRef");
-  const bool is_generator = source && source->node().kind == YamlNode::Kind::kMapping &&
-                            !fields.Find("extract") && !fields.Find("find");
-  if (!is_generator) {
-    if (const auto what = fields.FindOneOf({"extract", "find"}, true)) {
-      what->first == "extract" ? ReadExtract(what->second, expansion.value)
-                               : ReadFind(what->second, expansion.value);
-    }
+  if (const auto what = fields.FindOneOf({"extract", "find"}, false)) {
+    what->first == "extract" ? ReadExtract(what->second, expansion.value)
+                             : ReadFind(what->second, expansion.value);
+  } else if (const auto source = fields.Find("sourceRef");
+             !source || FindEntry(source->node(), "generatorRef") == nullptr) {
+    block.Problem(Format("names no secret of its store; expected one of extract or find{}{}",
+                         source ? " beside sourceRef" : "", LikelyIndentation(block, next, spec)));
   }
   if (const auto rewrite = fields.Find("rewrite")) {
     for (const Value& step : rewrite->Items()) {
@@ -267,8 +310,10 @@ void ReadExternalSecret(const Value& document, Draft& draft) {
     }
   }
   if (data_from) {
-    for (const Value& block : data_from->Items()) {
-      ReadDataFrom(block, store, policy, draft);
+    const std::vector<Value> items = data_from->Items();
+    for (size_t i = 0; i < items.size(); ++i) {
+      const Value* next = i + 1 < items.size() ? &items[i + 1] : nullptr;
+      ReadDataFrom(items[i], next, *spec_value, store, policy, draft);
     }
   }
 }

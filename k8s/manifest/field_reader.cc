@@ -189,13 +189,13 @@ Fields::Fields(Value mapping, std::vector<std::string_view> known)
 
 std::optional<Value> Fields::Find(std::string_view name) const {
   assert(std::find(known_.begin(), known_.end(), name) != known_.end());
-  if (!valid_) return std::nullopt;
-  for (const YamlEntry& entry : mapping_.node().entries) {
-    if (entry.key != name) continue;
-    if (entry.value->kind == YamlNode::Kind::kNull) return std::nullopt;
-    return Value(mapping_.source_, entry.value, entry.key_position, Below(mapping_.field_, name));
-  }
-  return std::nullopt;
+  const YamlEntry* entry = EntryOf(name);
+  if (entry == nullptr || entry->value->kind == YamlNode::Kind::kNull) return std::nullopt;
+  return Value(mapping_.source_, entry->value, entry->key_position, Below(mapping_.field_, name));
+}
+
+const YamlEntry* Fields::EntryOf(std::string_view name) const {
+  return valid_ ? FindEntry(mapping_.node(), name) : nullptr;
 }
 
 std::optional<Value> Fields::Require(std::string_view name) const {
@@ -236,6 +236,19 @@ std::string Fields::String(std::string_view name) const {
 std::string Fields::RequiredString(std::string_view name) const {
   const std::optional<Value> value = Require(name);
   return value ? value->AsNonEmptyString().value_or("") : "";
+}
+
+std::string Fields::Selector(std::string_view name, std::string_view widest) const {
+  const YamlEntry* entry = EntryOf(name);
+  if (entry == nullptr) return "";
+  const Value value(mapping_.source_, entry->value, entry->key_position,
+                    Below(mapping_.field_, name));
+  const bool is_null = entry->value->kind == YamlNode::Kind::kNull;
+  std::string text = is_null ? "" : value.AsString().value_or("");
+  if (is_null || (entry->value->kind == YamlNode::Kind::kScalar && entry->value->scalar.empty())) {
+    value.Problem(Format("is empty; expected text, or {}", widest));
+  }
+  return text;
 }
 
 }  // namespace secretfs::k8s

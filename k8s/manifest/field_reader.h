@@ -115,8 +115,14 @@ class Fields {
   // "" when not given or wrong (reported).
   std::string String(std::string_view name) const;
   std::string RequiredString(std::string_view name) const;
+  // A text that says what is wanted of more: "" only when it is not given. Given but empty, or
+  // null, is reported: that is what an unset variable of a template leaves, and it would widen the
+  // choice to everything without anybody asking. `widest`: how to ask for everything.
+  std::string Selector(std::string_view name, std::string_view widest) const;
 
  private:
+  const YamlEntry* EntryOf(std::string_view name) const;
+
   Value mapping_;
   std::vector<std::string_view> known_;
   bool valid_ = false;

@@ -9,6 +9,8 @@
 
 #include <optional>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -32,11 +34,20 @@ struct ManifestBrowse {
   cache::Policy policy;
   std::string origin;
 };
-// ExternalSecret dataFrom.extract / find: files whose names are only known from the store.
+// dataFrom.extract: all fields of one secret.
+struct ExtractFields {
+  providers::SecretRef ref;
+};
+// dataFrom.find: the secrets below `path` whose name the expression matches. Empty means that this
+// one does not narrow; never are both empty, which would be the whole store without anybody asking.
+struct FindSecrets {
+  std::string path, name_regexp;
+};
+// ExternalSecret dataFrom: files whose names are only known from the store.
 struct ManifestExpansion {
   std::string store;
-  providers::SecretRef extract;  // all fields of this secret; empty key: find below
-  std::string find_path, find_name_regexp;
+  // Nothing only as long as it is read: a manifest that was accepted holds none.
+  std::variant<std::monostate, ExtractFields, FindSecrets> source;
   providers::Decoding decoding = providers::Decoding::kNone;
   std::vector<std::pair<std::string, std::string>> rewrite_regexp;  // source, target; in order
   cache::Policy policy;

@@ -106,7 +106,7 @@ void ReadBrowse(const Value& block, Draft& draft) {
     if (problem) path->Problem(Format("{} {}", Quote(tree.value.path), *problem));
   }
   tree.store = ReadStoreReference(fields);
-  tree.value.prefix = fields.String("prefix");
+  tree.value.prefix = fields.Selector("prefix", "'/' or no prefix for the whole store");
   while (tree.value.prefix.ends_with('/')) tree.value.prefix.pop_back();
   if (const auto policy = fields.Find("policy")) tree.policy = ReadPolicy(*policy);
   draft.browse.push_back(std::move(tree));

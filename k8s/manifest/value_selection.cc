@@ -20,8 +20,7 @@ void ReadOneOf(const Fields& fields, const std::vector<std::string_view>& names,
   if (!given) return;
   const auto& [name, value] = *given;
   if (name == "jmesPath") return ReadJmesPath(value, selection);
-  selection.property =
-      name == "property" ? value.AsString().value_or("") : value.AsNonEmptyString().value_or("");
+  selection.property = value.AsNonEmptyString().value_or("");
   if (name == "extractJSONKey") selection.language = Language::kJsonKey;
   if (name == "extractYAMLKey") selection.language = Language::kYamlKey;
   if (selection.property.empty()) selection.language = Language::kPath;  // the whole value
@@ -63,7 +62,13 @@ Encoding ReadEncoding(const Value& value) {
 }
 
 void ReadPart(const Fields& fields, Selection& selection) {
-  ReadOneOf(fields, {"property", "jmesPath", "extractJSONKey", "extractYAMLKey"}, selection);
+  const std::vector<std::string_view> names{"property", "jmesPath", "extractJSONKey",
+                                            "extractYAMLKey"};
+  ReadOneOf(fields, names, selection);
+  // A null is what an unset variable leaves of a part: not the wish for the whole value.
+  for (const std::string_view name : names) {
+    if (!fields.Find(name)) (void)fields.Selector(name, "none of them for the whole value");
+  }
 }
 
 void ReadJmesPath(const Value& value, Selection& selection) {

@@ -315,6 +315,12 @@ std::string SyntaxMessage(const std::string& words) {
 
 YamlNode::~YamlNode() { Wipe(scalar.data(), scalar.size()); }
 
+const YamlEntry* FindEntry(const YamlNode& mapping, std::string_view key) {
+  const auto found = std::find_if(mapping.entries.begin(), mapping.entries.end(),
+                                  [key](const YamlEntry& entry) { return entry.key == key; });
+  return found == mapping.entries.end() ? nullptr : &*found;
+}
+
 YamlStream ParseYaml(std::string_view text) {
   YamlStream stream;
   if (std::optional<YamlProblem> problem = CheckText(text)) {

@@ -48,6 +48,9 @@ struct YamlNode {
   std::vector<YamlEntry> entries;  // kMapping, in the order of the text
 };
 
+// The entry of a mapping with this key, or null.
+const YamlEntry* FindEntry(const YamlNode& mapping, std::string_view key);
+
 struct YamlProblem {
   Position position;
   std::string field;

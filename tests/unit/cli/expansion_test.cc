@@ -33,14 +33,13 @@ class ExpansionTest : public ::testing::Test {
   Expansion Extract(const std::string& key) {
     Expansion expansion{.store = id_, .what = {}};
     expansion.what.store = "team";
-    expansion.what.extract.key = key;
+    expansion.what.source = k8s::ExtractFields{{.key = key, .version = {}}};
     expansion.what.origin = "m.yaml:7";
     return expansion;
   }
   Expansion Find(const std::string& path, const std::string& regexp) {
     Expansion expansion{.store = id_, .what = {}};
-    expansion.what.find_path = path;
-    expansion.what.find_name_regexp = regexp;
+    expansion.what.source = k8s::FindSecrets{path, regexp};
     expansion.what.origin = "m.yaml:9";
     return expansion;
   }
@@ -82,6 +81,17 @@ TEST_F(ExpansionTest, WhatIsNoObjectCannotBeExtracted) {
   EXPECT_THAT(message, HasSubstr("m.yaml:7"));
   EXPECT_THAT(message, HasSubstr("'app/db'"));
   EXPECT_THAT(message, ::testing::Not(HasSubstr("planted")));
+}
+
+TEST_F(ExpansionTest, NothingIsNotEverything) {
+  store_->Set("app/db", "planted-value");
+  Expansion nothing = Extract("");
+  nothing.what.source = std::monostate();
+  for (const Expansion& expansion : {nothing, Extract(""), Find("", "")}) {
+    const auto files = ExpandAndWait(runtime_, {expansion});
+    EXPECT_TRUE(absl::IsInvalidArgument(files.status())) << files.status();
+  }
+  EXPECT_THAT(*ExpandAndWait(runtime_, {Find("", ".*")}), ElementsAre(Key("app_db")));
 }
 
 TEST_F(ExpansionTest, FindGoesThroughAllPrefixes) {

@@ -113,14 +113,15 @@ TEST(ExternalSecret, DataFromBecomesExpansions) {
 )yaml");
   ASSERT_EQ(manifest.expansions.size(), 2u);
   const ManifestExpansion& extract = manifest.expansions[0];
-  EXPECT_EQ(extract.extract, (providers::SecretRef{"app/config", "2"}));
+  ASSERT_TRUE(std::holds_alternative<ExtractFields>(extract.source));
+  EXPECT_EQ(std::get<ExtractFields>(extract.source).ref, (providers::SecretRef{"app/config", "2"}));
   EXPECT_EQ(extract.decoding, providers::Decoding::kAuto);
   EXPECT_EQ(extract.store, "team");
   EXPECT_EQ(extract.origin, "external.yaml:7");
   const ManifestExpansion& find = manifest.expansions[1];
-  EXPECT_EQ(find.extract.key, "");
-  EXPECT_EQ(find.find_path, "app");
-  EXPECT_EQ(find.find_name_regexp, "^db-.*$");
+  ASSERT_TRUE(std::holds_alternative<FindSecrets>(find.source));
+  EXPECT_EQ(std::get<FindSecrets>(find.source).path, "app");
+  EXPECT_EQ(std::get<FindSecrets>(find.source).name_regexp, "^db-.*$");
   EXPECT_THAT(find.rewrite_regexp,
               ElementsAre(Pair("^db-(.*)$", "$01.txt"), Pair("(a)(b)", "$$ $020 $& $$&")));
 }
@@ -212,8 +213,7 @@ TEST(ExternalSecret, WhatIsRefused) {
        "version; expected name"},
       {"  dataFrom: [{find: {}}]\n",
        "external.yaml:6:15: spec.dataFrom[0].find: would find every secret of the store; expected "
-       "name or "
-       "path"},
+       "name or path (all: name: {regexp: .*})"},
       {"  dataFrom: [{sourceRef: {generatorRef: {kind: Password, name: p}}}]\n",
        "external.yaml:6:27: spec.dataFrom[0].sourceRef.generatorRef: generators are not built into "
        "this "
@@ -240,6 +240,56 @@ TEST(ExternalSecret, WhatIsRefused) {
        "into this version; expected regexp"},
   };
   for (const auto& [spec, problems] : table) EXPECT_EQ(ExternalProblems(spec), problems);
+}
+
+// What is left of an item whose find or extract stands in the wrong column.
+TEST(ExternalSecret, AStoreAloneIsNotAllOfItsSecrets) {
+  const std::string nothing =
+      "names no secret of its store; expected one of extract or find beside sourceRef";
+  const auto problem = [&](const std::string& hint) {
+    return "external.yaml:7:7: spec.dataFrom[0]: " + nothing + hint;
+  };
+  const std::string item = "  dataFrom:\n    - sourceRef:\n        storeRef: {name: team}\n";
+  const std::string find = "find:\n                name: {regexp: a}\n";
+  EXPECT_EQ(ExternalProblems(item), problem(""));
+  EXPECT_EQ(ExternalProblems("  dataFrom: [{sourceRef: {storeRef: {name: team}}, find: }]\n"),
+            "external.yaml:6:14: spec.dataFrom[0]: " + nothing +
+                "; 'find' on line 6 is empty: indent what belongs to it further than it");
+  EXPECT_THAT(
+      ExternalProblems(item + "        " + find),
+      HasSubstr(problem("; 'find' on line 9 is indented too far: move it under sourceRef")));
+  EXPECT_THAT(
+      ExternalProblems("  dataFrom:\n    - sourceRef:\n        storeRef:\n          name: team\n"
+                       "          extract: {key: a}\n"),
+      HasSubstr(problem("; 'extract' on line 10 is indented too far: move it under sourceRef")));
+  EXPECT_EQ(ExternalProblems(item + "    - " + find),
+            problem("; 'find' on line 9 begins an item of its own: take its '-' away"));
+  EXPECT_THAT(
+      ExternalProblems(item + "  " + find),
+      HasSubstr(problem("; 'find' on line 9 is not indented enough: move it under sourceRef")));
+  EXPECT_EQ(ExternalProblems("  dataFrom: [{}]\n"),
+            "external.yaml:6:14: spec.dataFrom[0]: names no secret of its store; expected one of "
+            "extract or find");
+}
+
+TEST(ExternalSecret, AnEmptySelectorIsNotEverything) {
+  for (const char* path : {"''", ""}) {
+    EXPECT_EQ(
+        ExternalProblems(
+            Format("  dataFrom: [{{find: {{path: {}, name: {{regexp: a}}}}}}]\n", path)),
+        "external.yaml:6:22: spec.dataFrom[0].find.path: is empty; expected text, or no path for "
+        "the whole store");
+  }
+  EXPECT_EQ(ExternalProblems("  dataFrom: [{find: {path: /}}]\n"),
+            "external.yaml:6:22: spec.dataFrom[0].find.path: would find every secret of the store; "
+            "expected name beside it (all: name: {regexp: .*})");
+  // On purpose.
+  EXPECT_EQ(ExternalProblems("  dataFrom: [{find: {name: {regexp: '.*'}}}]\n"), "");
+  // A chart writes it, and the operator takes it for none.
+  EXPECT_THAT(
+      ParseExternal("  data: [{secretKey: a, remoteRef: {key: b, property: ''}}]\n").warnings,
+      ElementsAre(
+          HasSubstr("spec.data[0].remoteRef.property: is empty: the file holds the whole")));
 }
 
 TEST(ExternalSecret, StoresThatAreNotThere) {

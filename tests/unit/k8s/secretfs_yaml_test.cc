@@ -378,6 +378,22 @@ TEST(BadSecretfsYaml, Stores) {
                "files"}});
 }
 
+// What an unset variable of a template leaves must not widen what is shown.
+TEST(SecretfsYaml, AnEmptySelectorIsNotEverything) {
+  const std::string store = "stores: {a: {local: {}}}\n";
+  for (const char* empty : {"''", ""}) {
+    EXPECT_EQ(ProblemsOf(store + Format("browse: [{{prefix: {}}}]\n", empty)),
+              "m.yaml:2:11: browse[0].prefix: is empty; expected text, or '/' or no prefix for the "
+              "whole store");
+    for (const char* part : {"property", "jmesPath", "extractJSONKey", "extractYAMLKey"}) {
+      EXPECT_THAT(ProblemsOf(store + Format("files: [{{path: f, key: k, {}: {}}}]\n", part, empty)),
+                  HasSubstr(Format("m.yaml:2:27: files[0].{}: is empty; expected text", part)));
+    }
+  }
+  EXPECT_EQ(ParseOk(store + "browse: [{prefix: /}]\n").browse.at(0).prefix, "");
+  EXPECT_EQ(ParseOk(store + "browse: [{}]\n").browse.at(0).prefix, "");
+}
+
 TEST(SecretfsYaml, ACredentialInTheManifestIsRefusedAndNotRepeated) {
   const std::string problems = ProblemsOf(
       "stores: {a: {vault: {auth: {token: hvs.PLANTED}}}, b: {local: {key: {passphrase: "
