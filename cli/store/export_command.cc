@@ -34,6 +34,7 @@ struct ExportFlags {
   StoreOptions store;
   std::string folder;
   std::string prefix;
+  bool has_prefix = false;
   bool json = false;
   bool force = false;
 };
@@ -121,6 +122,9 @@ int RunExport(const ExportFlags& flags) {
     return FailUsage(
         "say where to: a FOLDER that does not exist or is empty, or --json for stdout");
   }
+  if (flags.has_prefix && IsEmptySelector(flags.prefix)) {
+    return FailUsage("--prefix is empty; without it everything is exported");
+  }
   if (flags.json && !StandardOutputMayHoldValues(flags.force)) {
     return FailUsage(
         "stdout is a terminal, where the values would stay readable; use a pipe or --force");
@@ -138,15 +142,18 @@ void AddStoreExportCommand(CLI::App& store, Invocation& invocation) {
   command->add_option("folder", flags->folder, "A folder that does not exist or is empty")
       ->type_name("FOLDER");
   command->add_flag("--json", flags->json, "One JSON object on stdout, as import reads it");
-  command->add_option("--prefix", flags->prefix, "Only this name and what is below it")
-      ->type_name("PREFIX");
+  CLI::Option* prefix =
+      command->add_option("--prefix", flags->prefix, "Only this name and what is below it")
+          ->type_name("PREFIX");
   command->add_flag("--force", flags->force, "Print to a terminal all the same");
   AddStoreOptions(*command, flags->store);
   command->footer(
       HelpFooter("  secretfs store export --json | secretfs store import --store copy.sfs -\n"
                  "  secretfs store export --prefix db /run/user/1000/db"));
-  command->callback(
-      [flags, &invocation] { invocation.run = [flags] { return RunExport(*flags); }; });
+  command->callback([flags, prefix, &invocation] {
+    flags->has_prefix = prefix->count() > 0;
+    invocation.run = [flags] { return RunExport(*flags); };
+  });
 }
 
 }  // namespace secretfs::cli

@@ -1,8 +1,11 @@
 // secretfs store list: the names in a store, never a value. Checks every record on the way.
 
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
 
 #include "base/status.h"
 #include "base/text.h"
@@ -15,14 +18,18 @@ namespace secretfs::cli {
 namespace {
 
 using providers::local::LocalStore;
+using providers::local::RemovedVersion;
 using providers::local::SecretEntry;
 using providers::local::SnapshotPtr;
+using providers::local::StoreIndex;
 
 struct ListFlags {
   StoreOptions store;
   std::string prefix;
+  bool has_prefix = false;
   bool long_form = false;
   bool json = false;
+  bool removed = false;
 };
 
 using Entry = std::pair<const std::string, SecretEntry>;
@@ -50,16 +57,64 @@ void PrintTable(const std::vector<const Entry*>& entries) {
   printf("%s", table.ToString().c_str());
 }
 
+// What one removal took of one secret.
+struct Removal {
+  std::string name;
+  WallTime time;
+  std::vector<uint64_t> versions;
+};
+
+std::vector<Removal> RemovalsIn(const StoreIndex& index, std::string_view prefix) {
+  const WallTime oldest = StoreClock().WallNow() - providers::local::kRemovedKept;
+  std::vector<Removal> removals;
+  for (const auto& [name, entry] : index.removed) {
+    if (!IsBelow(name, prefix)) continue;
+    std::map<WallTime, std::vector<uint64_t>> by_time;
+    for (const RemovedVersion& one : entry.versions) {
+      // The next write leaves it out.
+      if (one.removed() >= oldest) by_time[one.removed()].push_back(one.version.number);
+    }
+    for (auto& [time, versions] : by_time) removals.push_back({name, time, std::move(versions)});
+  }
+  return removals;
+}
+
+void PrintRemovals(const std::vector<Removal>& removals, bool json) {
+  auto list = nlohmann::ordered_json::array();
+  TextTable table({"NAME", "VERSIONS", "NEWEST", "REMOVED", "KEPT UNTIL"});
+  for (const Removal& one : removals) {
+    const std::string removed = TimeText(one.time);
+    const std::string until = TimeText(one.time + providers::local::kRemovedKept);
+    list.push_back({{"name", one.name},
+                    {"versions", one.versions},
+                    {"removed", removed},
+                    {"keptUntil", until}});
+    table.AddRow({one.name, Format("{}", one.versions.size()), Format("{}", one.versions.back()),
+                  removed, until});
+  }
+  const std::string text =
+      json ? list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"
+           : table.ToString();
+  printf("%s", text.c_str());
+}
+
 int RunList(const ListFlags& flags) {
+  if (flags.has_prefix && IsEmptySelector(flags.prefix)) {
+    return FailUsage("the PREFIX is empty; none lists everything");
+  }
+  const std::string& prefix = flags.prefix;
   absl::StatusOr<LocalStore> store = OpenStore(flags.store);
   if (!store.ok()) return Fail(store.status());
   const absl::StatusOr<SnapshotPtr> snapshot = store->Read();
   if (!snapshot.ok()) return Fail(snapshot.status());
   std::vector<const Entry*> entries;
   for (const Entry& entry : (*snapshot)->index().secrets) {
-    if (IsBelow(entry.first, flags.prefix)) entries.push_back(&entry);
+    if (IsBelow(entry.first, prefix)) entries.push_back(&entry);
   }
-  if (flags.json) {
+  const std::vector<Removal> removals = RemovalsIn((*snapshot)->index(), prefix);
+  if (flags.removed) {
+    PrintRemovals(removals, flags.json);
+  } else if (flags.json) {
     PrintJson(entries);
   } else if (flags.long_form) {
     PrintTable(entries);
@@ -69,8 +124,9 @@ int RunList(const ListFlags& flags) {
   const auto damaged = (*snapshot)->FindDamage();
   if (!damaged.ok()) return Fail(damaged.status());
   if (const int code = ReportDamage(*damaged, **snapshot); code != kExitOk) return code;
-  if (entries.empty() && !flags.prefix.empty()) {
-    return Fail(absl::NotFoundError(Format("nothing is below {}", Printable(flags.prefix))));
+  const bool found = flags.removed ? !removals.empty() : !entries.empty();
+  if (!found && !prefix.empty()) {
+    return Fail(absl::NotFoundError(Format("nothing is below {}", Printable(prefix))));
   }
   return kExitOk;
 }
@@ -81,13 +137,21 @@ void AddStoreListCommand(CLI::App& store, Invocation& invocation) {
   CLI::App* command =
       store.add_subcommand("list", "Print the secrets' names; checks the whole store for damage");
   auto flags = std::make_shared<ListFlags>();
-  command->add_option("prefix", flags->prefix, "Only this name and what is below it")
-      ->type_name("PREFIX");
+  CLI::Option* prefix =
+      command->add_option("prefix", flags->prefix, "Only this name and what is below it")
+          ->type_name("PREFIX");
   command->add_flag("-l,--long", flags->long_form, "With versions, times and sizes");
   command->add_flag("--json", flags->json, "Print names, versions, times and sizes as JSON");
+  command->add_flag("--removed", flags->removed,
+                    "What rm took and restore can still bring back, and until when");
   AddStoreOptions(*command, flags->store);
-  command->footer(HelpFooter("  secretfs store list\n  secretfs store list db --long"));
-  command->callback([flags, &invocation] { invocation.run = [flags] { return RunList(*flags); }; });
+  command->footer(
+      HelpFooter("  secretfs store list\n  secretfs store list db --long\n"
+                 "  secretfs store list --removed"));
+  command->callback([flags, prefix, &invocation] {
+    flags->has_prefix = prefix->count() > 0;
+    invocation.run = [flags] { return RunList(*flags); };
+  });
 }
 
 }  // namespace secretfs::cli

@@ -73,17 +73,26 @@ absl::StatusOr<SecretBytes> ReadValue(const PutFlags& flags) {
   return value;
 }
 
-absl::StatusOr<uint64_t> Put(const PutFlags& flags) {
+struct Stored {
+  uint64_t version = 0;
+  size_t dropped = 0;  // old versions beyond what the store keeps
+};
+
+absl::StatusOr<Stored> Put(const PutFlags& flags) {
   SECRETFS_ASSIGN_OR_RETURN(LocalStore store, OpenStore(flags.store));
   SECRETFS_ASSIGN_OR_RETURN(SecretBytes value, ReadValue(flags));
-  uint64_t version = 0;
+  Stored result;
   const absl::Status stored = store.Update([&](StoreTransaction& transaction) -> absl::Status {
+    const auto& secrets = transaction.index().secrets;
+    const auto before = secrets.find(flags.name);
+    const size_t kept = before == secrets.end() ? 0 : before->second.versions.size();
     SECRETFS_RETURN_IF_ERROR(transaction.Put(flags.name, std::move(value)));
-    version = transaction.index().secrets.find(flags.name)->second.versions.back().number;
+    const auto& versions = secrets.find(flags.name)->second.versions;
+    result = {versions.back().number, kept + 1 - versions.size()};
     return absl::OkStatus();
   });
   if (!stored.ok()) return stored;
-  return version;
+  return result;
 }
 
 int RunPut(const PutFlags& flags) {
@@ -91,14 +100,20 @@ int RunPut(const PutFlags& flags) {
   if (const absl::Status name = providers::local::CheckSecretName(flags.name); !name.ok()) {
     return FailUsage(MessageOf(name));
   }
-  const absl::StatusOr<uint64_t> version = Put(flags);
-  if (!version.ok()) return Fail(version.status());
+  const absl::StatusOr<Stored> stored = Put(flags);
+  if (!stored.ok()) return Fail(stored.status());
   if (flags.json) {
-    const nlohmann::ordered_json json{{"name", flags.name}, {"version", *version}};
+    const nlohmann::ordered_json json{{"name", flags.name}, {"version", stored->version}};
     printf("%s\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
   } else {
-    printf("%s: version %llu\n", Printable(flags.name).c_str(),
-           static_cast<unsigned long long>(*version));
+    const std::string dropped =
+        stored->dropped == 0
+            ? ""
+            : Format(
+                  " (the oldest {} dropped: the store keeps so many of each secret)",
+                  stored->dropped == 1 ? "version is" : Format("{} versions are", stored->dropped));
+    printf("%s: version %llu%s\n", Printable(flags.name).c_str(),
+           static_cast<unsigned long long>(stored->version), dropped.c_str());
   }
   return kExitOk;
 }

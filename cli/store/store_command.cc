@@ -12,6 +12,8 @@ void AddStoreCommand(CLI::App& app, Invocation& invocation) {
   AddStoreGetCommand(*store, invocation);
   AddStoreListCommand(*store, invocation);
   AddStoreRemoveCommand(*store, invocation);
+  AddStoreRestoreCommand(*store, invocation);
+  AddStorePurgeCommand(*store, invocation);
   AddStoreHistoryCommand(*store, invocation);
   AddStoreRekeyCommand(*store, invocation);
   AddStoreImportCommand(*store, invocation);

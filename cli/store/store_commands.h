@@ -13,6 +13,8 @@ void AddStorePutCommand(CLI::App& store, Invocation& invocation);
 void AddStoreGetCommand(CLI::App& store, Invocation& invocation);
 void AddStoreListCommand(CLI::App& store, Invocation& invocation);
 void AddStoreRemoveCommand(CLI::App& store, Invocation& invocation);
+void AddStoreRestoreCommand(CLI::App& store, Invocation& invocation);
+void AddStorePurgeCommand(CLI::App& store, Invocation& invocation);
 void AddStoreHistoryCommand(CLI::App& store, Invocation& invocation);
 void AddStoreRekeyCommand(CLI::App& store, Invocation& invocation);
 void AddStoreImportCommand(CLI::App& store, Invocation& invocation);

@@ -30,11 +30,6 @@ using providers::local::LocalStore;
 using providers::local::StoreHeader;
 using providers::local::StoreSnapshot;
 
-const Clock& TheClock() {
-  static const SystemClock clock;
-  return clock;
-}
-
 absl::StatusOr<SecretBytes> AskForPassphrase() {
   absl::StatusOr<SecretBytes> passphrase = ReadHidden("Passphrase: ");
   if (passphrase.ok() || !absl::IsFailedPrecondition(passphrase.status())) return passphrase;
@@ -116,15 +111,53 @@ absl::StatusOr<LocalStore> OpenStore(const StoreOptions& options) {
       config.key.key_file.clear();
     }
   }
-  return LocalStore(config.path, KeySource(config.key, AskForPassphrase), TheClock());
+  return LocalStore(config.path, KeySource(config.key, AskForPassphrase), StoreClock());
 }
 
 absl::Status NoSuchSecret(std::string_view name, const providers::local::StoreIndex& index) {
+  if (index.removed.contains(name)) {
+    return absl::NotFoundError(
+        Format("{0} was removed; secretfs store restore {0} brings it back", Printable(name)));
+  }
   std::vector<std::string_view> names;
   names.reserve(index.secrets.size());
   for (const auto& [known, entry] : index.secrets) names.push_back(known);
   return absl::NotFoundError(Format("there is no secret {}{}", Printable(name),
                                     Printable(k8s::DidYouMean(std::string(name), names))));
+}
+
+absl::Status NoSuchRemoved(std::string_view name, const providers::local::StoreIndex& index) {
+  std::vector<std::string_view> names;
+  names.reserve(index.removed.size());
+  for (const auto& [known, entry] : index.removed) names.push_back(known);
+  return absl::NotFoundError(Format("nothing that was removed is called {}{}", Printable(name),
+                                    Printable(k8s::DidYouMean(std::string(name), names))));
+}
+
+absl::Status AskBefore(bool yes, Unasked unasked, std::string_view question,
+                       std::string_view what) {
+  if (yes) return absl::OkStatus();
+  const absl::StatusOr<bool> answer = Confirm(question);
+  if (answer.ok()) {
+    return *answer ? absl::OkStatus() : absl::CancelledError(Format("nothing was {}", what));
+  }
+  if (unasked == Unasked::kGoOn) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      Format("nothing was {}: {} ({}); --yes says so without being asked", what, question,
+             MessageOf(answer.status())));
+}
+
+const Clock& StoreClock() {
+  static const SystemClock clock;
+  return clock;
+}
+
+std::string Count(size_t count, std::string_view thing) {
+  return Format("{} {}{}", count, thing, count == 1 ? "" : "s");
+}
+
+bool IsEmptySelector(std::string_view prefix) {
+  return prefix.find_first_not_of('/') == std::string_view::npos;
 }
 
 bool IsBelow(std::string_view name, std::string_view prefix) {
@@ -169,13 +202,13 @@ int ReportDamage(const std::vector<providers::local::DamagedRecord>& damaged,
                  const providers::local::StoreSnapshot& snapshot) {
   for (const providers::local::DamagedRecord& record : damaged) {
     const std::string name = Printable(record.name);
+    const std::string command = record.removed ? Format("purge {}", name)
+                                               : Format("rm {} --version {}", name, record.version);
     fprintf(stderr,
             "secretfs: record %u of %u is damaged: %s, version %llu (put a backup of the store "
-            "back, or "
-            "remove it: secretfs store rm %s --version %llu)\n",
+            "back, or remove it: secretfs store %s)\n",
             record.record + 1, snapshot.header().record_count, name.c_str(),
-            static_cast<unsigned long long>(record.version), name.c_str(),
-            static_cast<unsigned long long>(record.version));
+            static_cast<unsigned long long>(record.version), command.c_str());
   }
   return damaged.empty() ? kExitOk : kExitCorrupted;
 }

@@ -63,8 +63,6 @@ absl::StatusOr<SecretBytes> ReadLine(int fd) {
 
 }  // namespace
 
-bool HasTerminal() { return isatty(STDERR_FILENO) != 0 && OpenTerminal().valid(); }
-
 absl::StatusOr<SecretBytes> ReadHidden(std::string_view prompt) {
   const UniqueFd terminal = OpenTerminal();
   if (!terminal.valid()) return absl::FailedPreconditionError("there is no terminal to ask on");
@@ -85,9 +83,9 @@ absl::StatusOr<SecretBytes> ReadNewPassphrase() {
   return first;
 }
 
-bool Confirm(std::string_view question) {
+absl::StatusOr<bool> Confirm(std::string_view question) {
   const UniqueFd terminal = OpenTerminal();
-  if (!terminal.valid()) return false;
+  if (!terminal.valid()) return absl::FailedPreconditionError("there is no terminal to ask on");
   Say(terminal.get(), Format("{} [y/N] ", question));
   const absl::StatusOr<SecretBytes> answer = ReadLine(terminal.get());
   if (!answer.ok()) return false;

@@ -1,7 +1,8 @@
 #pragma once
 
-// Talking to a person at a terminal: hidden input, a question, a line of progress. Everything goes
-// to the terminal itself or to stderr, never to stdout, which belongs to data. Main thread only.
+// Talking to a person at a terminal: hidden input, a question, a line of progress. Questions go to
+// the terminal itself, progress to stderr, nothing to stdout, which belongs to data. Main thread
+// only.
 
 #include <cstddef>
 #include <string>
@@ -12,17 +13,15 @@
 
 namespace secretfs::cli {
 
-// Whether a question can be asked and would be seen.
-bool HasTerminal();
-
 // One line without its end, typed without being shown. FailedPrecondition without a terminal.
 absl::StatusOr<SecretBytes> ReadHidden(std::string_view prompt);
 
 // The same, asked twice. InvalidArgument when the two differ or are empty.
 absl::StatusOr<SecretBytes> ReadNewPassphrase();
 
-// True for "y" or "yes". REQUIRES: HasTerminal().
-bool Confirm(std::string_view question);
+// Whether somebody at the terminal wants it: "y" or "yes". FailedPrecondition without a terminal;
+// where stdin, stdout and stderr lead does not matter.
+absl::StatusOr<bool> Confirm(std::string_view question);
 
 // "DOING 1200 of 100000" on stderr, updated in place; silent where stderr is no terminal. The line
 // is cleared at the end.

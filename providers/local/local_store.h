@@ -6,8 +6,13 @@
 // or nothing, a crash at any moment leaves the old or the new state, and writers that run at once
 // lose nothing. Readers need no lock.
 //
+// What is removed is kept for kRemovedKept, in the same file, and can be restored; nobody who reads
+// secrets sees it. The first write after that time leaves it out for good, and Purge does so at
+// once.
+//
 // A damaged value does not stop work on the others, but it is never carried over either: a change
-// fails with DataLoss naming it until that secret or version is removed.
+// fails with DataLoss naming it until that secret or version is removed, which destroys it, because
+// there is nothing to bring back.
 //
 // Thread-safety: one thread at a time for each LocalStore; any number of LocalStores, in any number
 // of processes, on one file.
@@ -16,16 +21,22 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/secret_bytes.h"
+#include "providers/local/store_file.h"
 #include "providers/local/store_key.h"
 #include "providers/local/store_snapshot.h"
 
 namespace secretfs::providers::local {
 
 using SnapshotPtr = std::shared_ptr<const StoreSnapshot>;
+
+// How long removed versions can be brought back. At most kMaximumVersionsLimit of one name are
+// kept.
+inline constexpr Duration kRemovedKept = std::chrono::hours(30 * 24);
 
 // What one Update does, in memory until it is committed.
 class StoreTransaction {
@@ -41,10 +52,19 @@ class StoreTransaction {
   // Adds a version, and drops the oldest ones beyond the store's number of versions.
   // InvalidArgument for a bad name, ResourceExhausted for a value that is too large.
   absl::Status Put(std::string_view name, SecretBytes value);
-  // The secret and all its versions. NotFound.
+  // The secret and all its versions, kept to be restored. NotFound.
   absl::Status Remove(std::string_view name);
-  // One version; with its last version the secret goes. NotFound.
+  // One version, kept to be restored; with its last version the secret goes. NotFound.
   absl::Status RemoveVersion(std::string_view name, uint64_t number);
+  // Brings back what the newest removal of `name` took, or one version; their numbers are the old
+  // ones, so what was put since stays the newest. Which they are. NotFound; FailedPrecondition if
+  // the secret would have more versions than any may have.
+  absl::StatusOr<std::vector<uint64_t>> Restore(std::string_view name);
+  absl::StatusOr<std::vector<uint64_t>> RestoreVersion(std::string_view name, uint64_t number);
+  // Destroys what was removed of `name`: how many versions. NotFound if there is nothing.
+  absl::StatusOr<size_t> Purge(std::string_view name);
+  // Destroys what was removed before `time`: how many versions.
+  size_t PurgeRemovedBefore(WallTime time);
   // Drops what is beyond the new number. InvalidArgument outside 1 to kMaximumVersionsLimit.
   absl::Status SetMaximumVersions(uint32_t count);
 
@@ -53,6 +73,10 @@ class StoreTransaction {
  private:
   friend class LocalStore;
   void Prune(SecretEntry& entry);
+  void KeepRemoved(const std::string& name, uint64_t next_number, const VersionEntry& version);
+  absl::StatusOr<std::vector<uint64_t>> RestoreIf(
+      std::string_view name, const std::function<bool(const RemovedVersion&)>& wanted);
+  size_t DropRemovedIf(const std::function<bool(const RemovedVersion&)>& unwanted);
 
   SnapshotPtr base_;
   const Clock& clock_;
@@ -84,16 +108,29 @@ class LocalStore {
   absl::Status Update(const std::function<absl::Status(StoreTransaction&)>& change);
 
   // Closes the store with another key. Readers and writers need the new one afterwards.
+  // AlreadyExists if it is the key that the store has.
   absl::Status Rekey(const MasterKey& new_key);
 
-  // Replaces the key in the key file at `key_file`, which opens the store now, by a fresh one, and
-  // closes the store with it. In between the file holds both, so a crash or a reader at any moment
-  // finds a key that fits. FailedPrecondition if the store is closed with a passphrase.
+  // Closes the store with a fresh key, which is put into the key file at `key_file` in front of the
+  // one that opens the store now. That one and all others stay there: other stores and copies of
+  // this one go on, and a crash or a reader at any moment finds a key that fits. FailedPrecondition
+  // if that file does not hold the store's key.
   absl::Status ReplaceKey(const std::string& key_file);
+
+  // Takes the keys that ReplaceKey has replaced out of `key_file`: how many. FailedPrecondition
+  // naming one of `others` (store files) that is opened by such a key and by none that stays.
+  absl::StatusOr<size_t> DropReplacedKeys(const std::string& key_file,
+                                          const std::vector<std::string>& others);
 
   const std::string& path() const { return path_; }
 
  private:
+  struct Locked {
+    WriterLock lock;
+    SnapshotPtr base;
+  };
+  // The newest state, while no other writer can change it.
+  absl::StatusOr<Locked> Lock();
   absl::Status Commit(const StoreTransaction& transaction, const MasterKey& key);
 
   std::string path_;

@@ -76,42 +76,158 @@ class Reader {
 };
 
 constexpr size_t kVersionEntryBytes = 8 + 8 + 8 + 4;
+constexpr size_t kRemovedVersionBytes = kVersionEntryBytes + 8;
 
 absl::Status IndexError(std::string_view what) {
   return absl::DataLossError(Format("the index is damaged: {}", what));
 }
 
-absl::Status DecodeSecret(Reader& reader, StoreIndex& index, std::string_view previous,
-                          VersionEntry& place) {
-  const std::span<const std::byte> name_bytes = reader.Take(reader.Get<uint16_t>());
-  std::string name(reinterpret_cast<const char*>(name_bytes.data()), name_bytes.size());
-  SecretEntry entry;
-  entry.next_number = reader.Get<uint64_t>();
-  const size_t count = reader.Get<uint16_t>();
-  if (!reader.good() || reader.rest().size() < count * kVersionEntryBytes) {
+// What a secret and a removed one have in common at their start.
+struct EntryStart {
+  std::string name;
+  uint64_t next_number = 0;
+  size_t versions = 0;
+};
+
+// `previous`: the name before it, empty for the first. `version_bytes`: of each that follows.
+absl::StatusOr<EntryStart> DecodeEntryStart(Reader& reader, std::string_view previous,
+                                            size_t version_bytes) {
+  EntryStart start;
+  const std::span<const std::byte> name = reader.Take(reader.Get<uint16_t>());
+  start.name.assign(reinterpret_cast<const char*>(name.data()), name.size());
+  start.next_number = reader.Get<uint64_t>();
+  start.versions = reader.Get<uint16_t>();
+  if (!reader.good() || reader.rest().size() < start.versions * version_bytes) {
     return IndexError("it ends early");
   }
-  if (!CheckSecretName(name).ok()) return IndexError("it holds a name that cannot be");
-  if (!index.secrets.empty() && name <= previous) return IndexError("its names are out of order");
-  if (count == 0 || count > kMaximumVersionsLimit) return IndexError("a number of versions");
-  entry.versions.reserve(count);
-  for (size_t i = 0; i < count; ++i) {
-    VersionEntry version = place;
-    version.number = reader.Get<uint64_t>();
-    version.mark = reader.Get<uint64_t>();
-    version.created_nanoseconds = reader.Get<int64_t>();
-    version.size = reader.Get<uint32_t>();
-    const uint64_t least = entry.versions.empty() ? 1 : entry.versions.back().number + 1;
-    if (version.number < least || version.number >= entry.next_number) {
-      return IndexError("its versions are out of order");
-    }
-    if (version.size > kMaximumValueBytes) return IndexError("a value's size");
-    entry.versions.push_back(version);
-    ++place.record;
-    place.offset += SealedSize(version.size);
+  if (!CheckSecretName(start.name).ok()) return IndexError("it holds a name that cannot be");
+  if (start.name <= previous) return IndexError("its names are out of order");
+  if (start.versions == 0 || start.versions > kMaximumVersionsLimit) {
+    return IndexError("a number of versions");
   }
-  index.secrets.emplace_hint(index.secrets.end(), std::move(name), std::move(entry));
+  return start;
+}
+
+// `least`: the lowest number that it may have. `place` has its record and moves on to the next.
+absl::StatusOr<VersionEntry> DecodeVersion(Reader& reader, uint64_t least, uint64_t next_number,
+                                           VersionEntry& place) {
+  VersionEntry version = place;
+  version.number = reader.Get<uint64_t>();
+  version.mark = reader.Get<uint64_t>();
+  version.created_nanoseconds = reader.Get<int64_t>();
+  version.size = reader.Get<uint32_t>();
+  if (version.number < least || version.number >= next_number) {
+    return IndexError("its versions are out of order");
+  }
+  if (version.size > kMaximumValueBytes) return IndexError("a value's size");
+  ++place.record;
+  place.offset += SealedSize(version.size);
+  return version;
+}
+
+template <typename Map>
+std::string_view LastName(const Map& entries) {
+  return entries.empty() ? std::string_view() : std::string_view(entries.rbegin()->first);
+}
+
+absl::Status DecodeSecret(Reader& reader, StoreIndex& index, VersionEntry& place) {
+  SECRETFS_ASSIGN_OR_RETURN(EntryStart start,
+                            DecodeEntryStart(reader, LastName(index.secrets), kVersionEntryBytes));
+  SecretEntry entry;
+  entry.next_number = start.next_number;
+  entry.versions.reserve(start.versions);
+  uint64_t least = 1;
+  for (size_t i = 0; i < start.versions; ++i) {
+    SECRETFS_ASSIGN_OR_RETURN(const VersionEntry version,
+                              DecodeVersion(reader, least, start.next_number, place));
+    least = version.number + 1;
+    entry.versions.push_back(version);
+  }
+  index.secrets.emplace_hint(index.secrets.end(), std::move(start.name), std::move(entry));
   return absl::OkStatus();
+}
+
+absl::Status DecodeRemoved(Reader& reader, StoreIndex& index, VersionEntry& place) {
+  SECRETFS_ASSIGN_OR_RETURN(
+      EntryStart start, DecodeEntryStart(reader, LastName(index.removed), kRemovedVersionBytes));
+  const auto living = index.secrets.find(start.name);
+  if (living != index.secrets.end() && living->second.next_number < start.next_number) {
+    return IndexError("its versions are out of order");
+  }
+  RemovedEntry entry;
+  entry.next_number = start.next_number;
+  entry.versions.reserve(start.versions);
+  uint64_t least = 1;
+  for (size_t i = 0; i < start.versions; ++i) {
+    RemovedVersion removed;
+    SECRETFS_ASSIGN_OR_RETURN(removed.version,
+                              DecodeVersion(reader, least, start.next_number, place));
+    removed.removed_nanoseconds = reader.Get<int64_t>();
+    least = removed.version.number + 1;
+    if (living != index.secrets.end() && HasVersion(living->second, removed.version.number)) {
+      return IndexError("a version is there twice");
+    }
+    entry.versions.push_back(removed);
+  }
+  index.removed.emplace_hint(index.removed.end(), std::move(start.name), std::move(entry));
+  return absl::OkStatus();
+}
+
+// What format 2 has behind the secrets.
+absl::Status DecodeRemains(Reader& reader, StoreIndex& index, VersionEntry& place) {
+  const auto removed = reader.Get<uint32_t>();
+  for (uint32_t i = 0; i < removed; ++i) {
+    SECRETFS_RETURN_IF_ERROR(DecodeRemoved(reader, index, place));
+  }
+  const auto keys = reader.Get<uint32_t>();
+  if (!reader.good()) return IndexError("it ends early");
+  if (keys > kMaximumReplacedKeys) return IndexError("a number of keys");
+  index.replaced_keys.resize(keys);
+  for (KeyMark& mark : index.replaced_keys) reader.Fill(mark);
+  if (!reader.good()) return IndexError("it ends early");
+  if (index.format() != 2) return IndexError("it is of format 1 in a file of format 2");
+  return absl::OkStatus();
+}
+
+void PutEntryStart(Writer& writer, const std::string& name, uint64_t next_number, size_t versions) {
+  writer.Put(static_cast<uint16_t>(name.size()));
+  writer.Put(std::string_view(name));
+  writer.Put(next_number);
+  writer.Put(static_cast<uint16_t>(versions));
+}
+
+void PutVersion(Writer& writer, const VersionEntry& version) {
+  writer.Put(version.number);
+  writer.Put(version.mark);
+  writer.Put(version.created_nanoseconds);
+  writer.Put(version.size);
+}
+
+void PutRemains(Writer& writer, const StoreIndex& index) {
+  writer.Put(static_cast<uint32_t>(index.removed.size()));
+  for (const auto& [name, entry] : index.removed) {
+    PutEntryStart(writer, name, entry.next_number, entry.versions.size());
+    for (const RemovedVersion& removed : entry.versions) {
+      PutVersion(writer, removed.version);
+      writer.Put(removed.removed_nanoseconds);
+    }
+  }
+  writer.Put(static_cast<uint32_t>(index.replaced_keys.size()));
+  for (const KeyMark& mark : index.replaced_keys) writer.Put(std::span<const std::byte>(mark));
+}
+
+size_t IndexSize(const StoreIndex& index) {
+  constexpr size_t kStart = 2 + 8 + 2;
+  size_t size = 4 + 4;
+  for (const auto& [name, entry] : index.secrets) {
+    size += kStart + name.size() + entry.versions.size() * kVersionEntryBytes;
+  }
+  if (index.format() == 1) return size;
+  size += 4 + 4 + index.replaced_keys.size() * sizeof(KeyMark);
+  for (const auto& [name, entry] : index.removed) {
+    size += kStart + name.size() + entry.versions.size() * kRemovedVersionBytes;
+  }
+  return size;
 }
 
 }  // namespace
@@ -133,7 +249,25 @@ absl::Status CheckKeyParameters(const KeyParameters& parameters) {
 uint32_t StoreIndex::record_count() const {
   size_t count = 0;
   for (const auto& [name, entry] : secrets) count += entry.versions.size();
+  for (const auto& [name, entry] : removed) count += entry.versions.size();
   return static_cast<uint32_t>(count);
+}
+
+uint16_t StoreIndex::format() const { return removed.empty() && replaced_keys.empty() ? 1 : 2; }
+
+void StoreIndex::ForEachRecord(
+    const std::function<void(const std::string&, const VersionEntry&)>& visit) const {
+  for (const auto& [name, entry] : secrets) {
+    for (const VersionEntry& version : entry.versions) visit(name, version);
+  }
+  for (const auto& [name, entry] : removed) {
+    for (const RemovedVersion& one : entry.versions) visit(name, one.version);
+  }
+}
+
+bool HasVersion(const SecretEntry& entry, uint64_t number) {
+  return std::any_of(entry.versions.begin(), entry.versions.end(),
+                     [number](const VersionEntry& version) { return version.number == number; });
 }
 
 absl::Status CheckSecretName(std::string_view name) {
@@ -168,12 +302,23 @@ absl::StatusOr<SecretBytes> FileKeyFor(const StoreHeader& header, const SecretBy
   return DeriveFileKey(master_key, header.file_salt, info);
 }
 
+absl::StatusOr<KeyMark> KeyMarkOf(const StoreHeader& header, const SecretBytes& master_key) {
+  static constexpr std::string_view kPurpose = "secretfs local store, mark of a key";
+  SECRETFS_ASSIGN_OR_RETURN(
+      const SecretBytes derived,
+      DeriveFileKey(master_key, header.store_id,
+                    std::as_bytes(std::span(kPurpose.data(), kPurpose.size()))));
+  KeyMark mark;
+  std::copy_n(derived.bytes().begin(), mark.size(), mark.begin());
+  return mark;
+}
+
 absl::StatusOr<std::array<std::byte, kHeaderBytes>> EncodeHeader(const StoreHeader& header,
                                                                  RecordCipher& cipher) {
   std::array<std::byte, kHeaderBytes> bytes{};
   Writer writer(bytes);
   writer.Put(kMagic);
-  writer.Put(kFormatVersion);
+  writer.Put(header.format);
   writer.Put(static_cast<uint16_t>(kHeaderBytes));
   writer.Put(static_cast<uint8_t>(header.key.kind));
   writer.Put(header.key.scrypt_log2_n);
@@ -211,12 +356,13 @@ absl::StatusOr<StoreHeader> DecodeHeader(std::span<const std::byte> bytes) {
   Reader reader(bytes.subspan(kMagic.size()));
   const auto format = reader.Get<uint16_t>();
   const auto header_bytes = reader.Get<uint16_t>();
-  if (format != kFormatVersion || header_bytes != kHeaderBytes) {
+  if (format < kOldestFormat || format > kNewestFormat || header_bytes != kHeaderBytes) {
     return absl::UnimplementedError(
-        Format("the store has format {}, this program reads format {}: use a newer secretfs",
-               format, kFormatVersion));
+        Format("the store has format {}, this program reads formats {} to {}: use a newer secretfs",
+               format, kOldestFormat, kNewestFormat));
   }
   StoreHeader header;
+  header.format = format;
   header.key.kind = static_cast<KeyKind>(reader.Get<uint8_t>());
   header.key.scrypt_log2_n = reader.Get<uint8_t>();
   const auto reserved = reader.Get<uint16_t>();
@@ -252,30 +398,19 @@ Digest HeaderDigest(std::span<const std::byte> bytes) {
 }
 
 SecretBytes EncodeIndex(const StoreIndex& index) {
-  size_t size = 4 + 4;
-  for (const auto& [name, entry] : index.secrets) {
-    size += 2 + name.size() + 8 + 2 + entry.versions.size() * kVersionEntryBytes;
-  }
-  SecretBytes bytes(size);
+  SecretBytes bytes(IndexSize(index));
   Writer writer(bytes.mutable_bytes());
   writer.Put(index.maximum_versions);
   writer.Put(static_cast<uint32_t>(index.secrets.size()));
   for (const auto& [name, entry] : index.secrets) {
-    writer.Put(static_cast<uint16_t>(name.size()));
-    writer.Put(std::string_view(name));
-    writer.Put(entry.next_number);
-    writer.Put(static_cast<uint16_t>(entry.versions.size()));
-    for (const VersionEntry& version : entry.versions) {
-      writer.Put(version.number);
-      writer.Put(version.mark);
-      writer.Put(version.created_nanoseconds);
-      writer.Put(version.size);
-    }
+    PutEntryStart(writer, name, entry.next_number, entry.versions.size());
+    for (const VersionEntry& version : entry.versions) PutVersion(writer, version);
   }
+  if (index.format() != 1) PutRemains(writer, index);
   return bytes;
 }
 
-absl::StatusOr<StoreIndex> DecodeIndex(std::span<const std::byte> bytes) {
+absl::StatusOr<StoreIndex> DecodeIndex(std::span<const std::byte> bytes, uint16_t format) {
   Reader reader(bytes);
   StoreIndex index;
   index.maximum_versions = reader.Get<uint32_t>();
@@ -286,10 +421,9 @@ absl::StatusOr<StoreIndex> DecodeIndex(std::span<const std::byte> bytes) {
   }
   VersionEntry place;
   for (uint32_t i = 0; i < count; ++i) {
-    const std::string_view previous =
-        index.secrets.empty() ? std::string_view() : index.secrets.rbegin()->first;
-    SECRETFS_RETURN_IF_ERROR(DecodeSecret(reader, index, previous, place));
+    SECRETFS_RETURN_IF_ERROR(DecodeSecret(reader, index, place));
   }
+  if (format != 1) SECRETFS_RETURN_IF_ERROR(DecodeRemains(reader, index, place));
   const std::span<const std::byte> rest = reader.rest();
   if (rest.size() >= kPaddingBytes ||
       std::any_of(rest.begin(), rest.end(), [](std::byte byte) { return byte != std::byte{0}; })) {

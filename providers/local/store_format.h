@@ -10,11 +10,16 @@
 // secret and version in the order of the value records, so that the place of each value follows
 // from it. Sealed records are bound to the header's digest, their number and their length: none can
 // be dropped, moved, shortened or taken from another file.
+//
+// Format 2 adds to the index what was removed and can still be brought back, and which keys were
+// replaced. A file without those is written in format 1, so that programs that know only that one
+// read whatever they could have written themselves.
 
 #include <array>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -28,7 +33,8 @@
 
 namespace secretfs::providers::local {
 
-inline constexpr uint16_t kFormatVersion = 1;
+inline constexpr uint16_t kOldestFormat = 1;
+inline constexpr uint16_t kNewestFormat = 2;
 inline constexpr size_t kHeaderBytes = 180;
 // Plaintexts are filled up to a multiple of this, so that the file does not tell exact lengths.
 inline constexpr size_t kPaddingBytes = 64;
@@ -36,6 +42,7 @@ inline constexpr size_t kMaximumNameBytes = 1024;
 inline constexpr size_t kMaximumValueBytes = 16 << 20;
 inline constexpr uint32_t kMaximumVersionsLimit = 1000;
 inline constexpr uint64_t kMaximumFileBytes = uint64_t{1} << 32;
+inline constexpr size_t kMaximumReplacedKeys = 16;
 
 using Digest = std::array<std::byte, kDigestBytes>;
 
@@ -56,6 +63,7 @@ struct KeyParameters {
 absl::Status CheckKeyParameters(const KeyParameters& parameters);
 
 struct StoreHeader {
+  uint16_t format = kOldestFormat;
   KeyParameters key;
   std::array<std::byte, 16> store_id{};   // random, for life
   uint64_t generation = 0;                // counts the writes of the file
@@ -83,12 +91,39 @@ struct SecretEntry {
   std::vector<VersionEntry> versions;  // oldest first, never empty
 };
 
+// A version that was removed and is kept for a while. No reader of secrets sees it.
+struct RemovedVersion {
+  VersionEntry version;
+  int64_t removed_nanoseconds = 0;
+
+  WallTime removed() const { return WallTime(Duration(removed_nanoseconds)); }
+};
+
+struct RemovedEntry {
+  uint64_t next_number = 1;              // what the name goes on with when it is made again
+  std::vector<RemovedVersion> versions;  // oldest first, never empty
+};
+
+// Tells a master key that the store had before: nothing about the key follows from it.
+using KeyMark = std::array<std::byte, 16>;
+
 struct StoreIndex {
   uint32_t maximum_versions = 10;
   std::map<std::string, SecretEntry, std::less<>> secrets;
+  // A name may stand here and in `secrets`, where the next number is then the higher one; no number
+  // of a name stands in both.
+  std::map<std::string, RemovedEntry, std::less<>> removed;
+  std::vector<KeyMark> replaced_keys;  // oldest first; their lines may still be in key files
 
   uint32_t record_count() const;
+  // The oldest format that can hold it.
+  uint16_t format() const;
+  // Calls `visit` with name and version in the order of the value records.
+  void ForEachRecord(
+      const std::function<void(const std::string&, const VersionEntry&)>& visit) const;
 };
+
+bool HasVersion(const SecretEntry& entry, uint64_t number);
 
 // How many bytes a plaintext of `size` takes in the file.
 constexpr uint64_t PaddingFor(uint64_t size) {
@@ -103,6 +138,9 @@ absl::Status CheckSecretName(std::string_view name);
 // The key of one file.
 absl::StatusOr<SecretBytes> FileKeyFor(const StoreHeader& header, const SecretBytes& master_key);
 
+// What tells `master_key` again among those that a store had.
+absl::StatusOr<KeyMark> KeyMarkOf(const StoreHeader& header, const SecretBytes& master_key);
+
 // The header's bytes. `cipher` has the file's key.
 absl::StatusOr<std::array<std::byte, kHeaderBytes>> EncodeHeader(const StoreHeader& header,
                                                                  RecordCipher& cipher);
@@ -114,9 +152,9 @@ bool HeaderIsAuthentic(std::span<const std::byte> bytes, RecordCipher& cipher);
 Digest HeaderDigest(std::span<const std::byte> bytes);
 
 SecretBytes EncodeIndex(const StoreIndex& index);
-// Fills in `record` and `offset` too. DataLoss unless `bytes` is what EncodeIndex makes, followed
-// by less than kPaddingBytes zeros.
-absl::StatusOr<StoreIndex> DecodeIndex(std::span<const std::byte> bytes);
+// Fills in `record` and `offset` too. DataLoss unless `bytes` is what EncodeIndex makes for an
+// index of `format`, followed by less than kPaddingBytes zeros.
+absl::StatusOr<StoreIndex> DecodeIndex(std::span<const std::byte> bytes, uint16_t format);
 
 // What the record `id` of `sealed_size` bytes is bound to.
 std::array<std::byte, kDigestBytes + 16> BoundTo(const Digest& header_digest, RecordId id,

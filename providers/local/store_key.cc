@@ -15,7 +15,6 @@
 namespace secretfs::providers::local {
 namespace {
 
-constexpr size_t kKeyFileLimit = 4096;
 constexpr size_t kPassphraseLimit = 64 << 10;
 constexpr size_t kHexDigits = 2 * kKeyBytes;
 
@@ -190,7 +189,7 @@ absl::StatusOr<std::vector<SecretBytes>> KeySource::ReadKeys() const {
     SECRETFS_ASSIGN_OR_RETURN(path, CredentialPath(config_.systemd_credential));
     privacy = Privacy::kAny;  // the folder is private; files in it may carry an access list
   }
-  absl::StatusOr<SecretBytes> content = ReadSecretFile(path, kKeyFileLimit, privacy);
+  absl::StatusOr<SecretBytes> content = ReadSecretFile(path, kMaximumKeyFileBytes, privacy);
   if (!content.ok()) return WithContext(AsKeyError(content.status()), "the store's key");
   absl::StatusOr<std::vector<SecretBytes>> keys = ParseKeys(*content);
   if (!keys.ok())

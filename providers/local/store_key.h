@@ -4,9 +4,10 @@
 // systemd credential. A KeySource is asked anew whenever a store is opened whose key it has not
 // already found, so a key file that was replaced, or a new passphrase, works without a restart.
 //
-// A key file holds one key as 32 raw bytes, or keys as 64 hexadecimal digits, one a line; the first
-// is the store's, the others are tried too. Several exist only while a key is being replaced: that
-// makes replacing safe against a crash between its steps, and against readers in the middle.
+// A key file holds one key as 32 raw bytes, or keys as 64 hexadecimal digits, one a line; all are
+// tried, and a store that is made gets the first. Several are there when a key was replaced (the
+// old one stays until it is dropped, which also makes replacing safe against a crash between its
+// steps and against readers in the middle), or when several stores share the file.
 //
 // Thread-safety: one thread at a time. Nothing is written here.
 
@@ -22,6 +23,8 @@
 #include "providers/store_config.h"
 
 namespace secretfs::providers::local {
+
+inline constexpr size_t kMaximumKeyFileBytes = 4096;
 
 // What scrypt costs when a passphrase is set: 128 MiB and some 0.4 s by default.
 struct ScryptCost {

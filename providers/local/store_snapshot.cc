@@ -100,11 +100,11 @@ absl::Status StoreSnapshot::LoadIndex() {
       !cipher_.Open(id, BoundTo(digest_, id, sealed.size()), sealed, plain.mutable_bytes())) {
     return absl::DataLossError("the index is damaged: it does not decrypt");
   }
-  SECRETFS_ASSIGN_OR_RETURN(index_, DecodeIndex(plain.bytes()));
+  SECRETFS_ASSIGN_OR_RETURN(index_, DecodeIndex(plain.bytes(), header_.format));
   uint64_t records = 0;
-  for (const auto& [name, entry] : index_.secrets) {
-    for (const VersionEntry& version : entry.versions) records += SealedSize(version.size);
-  }
+  index_.ForEachRecord([&records](const std::string&, const VersionEntry& version) {
+    records += SealedSize(version.size);
+  });
   if (records != header_.record_bytes || index_.record_count() != header_.record_count) {
     return absl::DataLossError("the index is damaged: it does not fit the header");
   }
@@ -137,16 +137,19 @@ absl::StatusOr<SecretBytes> StoreSnapshot::ReadValue(std::string_view name,
 
 absl::StatusOr<std::vector<DamagedRecord>> StoreSnapshot::FindDamage() const {
   std::vector<DamagedRecord> damaged;
-  for (const auto& [name, entry] : index_.secrets) {
-    for (const VersionEntry& version : entry.versions) {
-      const absl::StatusOr<SecretBytes> value = ReadValue(name, version);
-      if (absl::IsDataLoss(value.status())) {
-        damaged.push_back({version.record, name, version.number});
-      } else if (!value.ok()) {
-        return value.status();
-      }
+  absl::Status failure;
+  index_.ForEachRecord([&](const std::string& name, const VersionEntry& version) {
+    if (!failure.ok()) return;
+    const absl::StatusOr<SecretBytes> value = ReadValue(name, version);
+    if (absl::IsDataLoss(value.status())) {
+      const SecretEntry* living = Find(name);
+      const bool removed = living == nullptr || !HasVersion(*living, version.number);
+      damaged.push_back({version.record, name, version.number, removed});
+    } else if (!value.ok()) {
+      failure = value.status();
     }
-  }
+  });
+  if (!failure.ok()) return failure;
   return damaged;
 }
 

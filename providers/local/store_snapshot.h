@@ -27,6 +27,7 @@ struct DamagedRecord {
   uint32_t record = 0;
   std::string name;
   uint64_t version = 0;
+  bool removed = false;  // kept only to be brought back
 };
 
 class StoreSnapshot {

@@ -1,6 +1,6 @@
 // The parsers of the local store's file and key file. The first byte of an input chooses the
 // parser: 0 header, 1 index, 2 key file, 3 header with its digest put right (so that the fields
-// behind the digest are reached).
+// behind the digest are reached), 4 index of format 2.
 
 #include <algorithm>
 #include <array>
@@ -32,15 +32,23 @@ void FuzzHeaderWithDigest(std::span<const std::byte> bytes) {
   FuzzHeader(header);
 }
 
-void FuzzIndex(std::span<const std::byte> bytes) {
-  const absl::StatusOr<StoreIndex> index = DecodeIndex(bytes);
+void FuzzIndex(std::span<const std::byte> bytes, uint16_t format) {
+  const absl::StatusOr<StoreIndex> index = DecodeIndex(bytes, format);
   if (!index.ok()) return;
+  Require(index->format() == format);
   // What is accepted is exactly what a writer would make of it.
   const SecretBytes again = EncodeIndex(*index);
   Require(again.size() <= bytes.size());
   Require(std::equal(again.bytes().begin(), again.bytes().end(), bytes.begin()));
   for (const auto& [name, entry] : index->secrets) {
     Require(CheckSecretName(name).ok() && !entry.versions.empty());
+  }
+  for (const auto& [name, entry] : index->removed) {
+    Require(CheckSecretName(name).ok() && !entry.versions.empty());
+    const auto living = index->secrets.find(name);
+    for (const RemovedVersion& one : entry.versions) {
+      Require(living == index->secrets.end() || !HasVersion(living->second, one.version.number));
+    }
   }
 }
 
@@ -58,15 +66,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace secretfs::providers::local;  // NOLINT(google-build-using-namespace)
   if (size == 0) return 0;
   const std::span<const std::byte> bytes = std::as_bytes(std::span(data + 1, size - 1));
-  switch (data[0] % 4) {
+  switch (data[0] % 5) {
     case 0:
       FuzzHeader(bytes);
       break;
     case 1:
-      FuzzIndex(bytes);
+      FuzzIndex(bytes, 1);
       break;
     case 2:
       FuzzKeys(bytes);
+      break;
+    case 4:
+      FuzzIndex(bytes, 2);
       break;
     default:
       FuzzHeaderWithDigest(bytes);

@@ -46,7 +46,7 @@ class StoreCommandTest : public ::testing::Test {
   }
   static Finished Store(std::vector<std::string> arguments, std::string input = "") {
     return testing::Run(Command(std::move(arguments)),
-                        {.environment = {}, .input = std::move(input)});
+                        {.environment = {}, .input = std::move(input), .without_terminal = true});
   }
   void Init() { ASSERT_EQ(Store({"init"}).exit_code, 0); }
   static void Put(const std::string& name, const std::string& value) {
@@ -266,8 +266,89 @@ TEST_F(StoreCommandTest, RemovesSecretsVersionsAndWhatIsBelow) {
   EXPECT_EQ(Store({"rm", "bb", "nothing"}).exit_code, 3);
   EXPECT_EQ(Store({"get", "bb"}).exit_code, 0) << "all or nothing";
   EXPECT_EQ(Store({"rm", "b"}).exit_code, 3);
-  EXPECT_EQ(Store({"rm", "--recursive", "b", "a"}).exit_code, 0);
+  EXPECT_EQ(Store({"rm", "--recursive", "--yes", "b", "a"}).exit_code, 0);
   EXPECT_EQ(Store({"list"}).output, "bb\n");
+}
+
+TEST_F(StoreCommandTest, AnEmptyNameIsNotEverything) {
+  Init();
+  for (const char* name : {"a", "b/c", "d"}) Put(name, "1");
+  for (const char* name : {"", "/", "b/", "//", "."}) {
+    for (const char* command : {"rm", "restore", "purge"}) {
+      const Finished refused = Store({command, "--recursive", name});
+      EXPECT_EQ(refused.exit_code, 2) << command << " " << name;
+      EXPECT_THAT(refused.errors, HasSubstr("the secret's name")) << name;
+    }
+    EXPECT_EQ(Store({"rm", "--recursive", "--yes", name}).exit_code, 2) << name;
+  }
+  EXPECT_EQ(Store({"list"}).output, "a\nb/c\nd\n");
+  EXPECT_EQ(Store({"list", ""}).exit_code, 2);
+  EXPECT_EQ(Store({"export", "--json", "--prefix", ""}).exit_code, 2);
+  const Finished everything = Store({"export", "--prefix", "/", folder_ + "/out"});
+  EXPECT_EQ(everything.exit_code, 2);
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/out"));
+}
+
+TEST_F(StoreCommandTest, WhereNobodyCanBeAskedManySecretsNeedYes) {
+  Init();
+  for (const char* name : {"a/b", "a/c", "d"}) Put(name, "1");
+  for (const std::vector<std::string>& many :
+       {std::vector<std::string>{"rm", "-r", "a"}, {"rm", "a/b", "d"}}) {
+    const Finished refused = Store(many, "y\n");
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_THAT(refused.errors, HasSubstr("--yes"));
+    EXPECT_THAT(refused.errors, HasSubstr("2 secrets"));
+  }
+  EXPECT_EQ(Store({"list"}).output, "a/b\na/c\nd\n");
+  const Finished one = Store({"rm", "d"});
+  EXPECT_EQ(one.exit_code, 0) << one.errors;
+  EXPECT_THAT(one.output, HasSubstr("removed: d\n"));
+  const Finished many = Store({"rm", "-r", "--yes", "a"});
+  EXPECT_THAT(many.output, HasSubstr("removed: a/b\nremoved: a/c\n"));
+  EXPECT_EQ(Store({"purge", "d"}).exit_code, 2) << "that is for good, so it must be said";
+  EXPECT_EQ(Store({"restore", "d"}).exit_code, 0);
+}
+
+TEST_F(StoreCommandTest, WhatWasRemovedComesBackUntilItIsPurged) {
+  Init();
+  Put("a", "one");
+  Put("a", "two");
+  Put("b/c", "planted-value");
+  EXPECT_EQ(Store({"rm", "-r", "--yes", "a", "b"}).exit_code, 0);
+  EXPECT_EQ(Store({"list"}).output, "");
+  EXPECT_EQ(Store({"export", "--json"}).output, "{}\n");
+  const Finished get = Store({"get", "a"});
+  EXPECT_EQ(get.exit_code, 3);
+  EXPECT_THAT(get.errors, HasSubstr("secretfs store restore a"));
+  const auto removed = nlohmann::json::parse(Store({"list", "--removed", "--json"}).output);
+  ASSERT_EQ(removed.size(), 2u);
+  EXPECT_EQ(removed[0]["name"], "a");
+  EXPECT_EQ(removed[0]["versions"].size(), 2u);
+  EXPECT_LT(removed[0]["removed"], removed[0]["keptUntil"]);
+  EXPECT_EQ(Store({"restore", "-r", "b"}).output, "restored: b/c (1 version)\n");
+  EXPECT_EQ(Store({"get", "b/c"}).output, "planted-value");
+  Put("a", "three");
+  EXPECT_THAT(Store({"restore", "a"}).output, HasSubstr("version 3 stays the newest"));
+  EXPECT_EQ(Store({"get", "a"}).output, "three");
+  EXPECT_EQ(Store({"get", "a", "--version", "1"}).output, "one");
+  EXPECT_EQ(Store({"restore", "a"}).exit_code, 3);
+
+  EXPECT_EQ(Store({"rm", "a"}).exit_code, 0);
+  EXPECT_EQ(Store({"purge"}).exit_code, 2);
+  EXPECT_EQ(Store({"purge", "--all", "--older-than", "1h", "--yes"}).exit_code, 2);
+  EXPECT_EQ(Store({"purge", "--older-than", "soon", "--yes"}).exit_code, 2);
+  EXPECT_THAT(Store({"purge", "--older-than", "1h", "--yes"}).output, HasSubstr("0 versions"));
+  EXPECT_THAT(Store({"purge", "a", "--yes"}).output, HasSubstr("3 versions"));
+  EXPECT_EQ(Store({"restore", "a"}).exit_code, 3);
+  EXPECT_EQ(Store({"rm", "b/c"}).exit_code, 0);
+  EXPECT_THAT(Store({"purge", "--all", "--yes"}).output, HasSubstr("1 version."));
+  EXPECT_THAT(Store({"list", "--removed"}).output, Not(HasSubstr("b/c")));
+}
+
+TEST_F(StoreCommandTest, PutSaysWhatItDrops) {
+  ASSERT_EQ(Store({"init", "--versions", "1"}).exit_code, 0);
+  EXPECT_EQ(Store({"put", "a"}, "1").output, "a: version 1\n");
+  EXPECT_THAT(Store({"put", "a"}, "2").output, HasSubstr("the oldest version is dropped"));
 }
 
 TEST_F(StoreCommandTest, RekeysBetweenAllKindsOfKeys) {
@@ -292,6 +373,7 @@ TEST_F(StoreCommandTest, RekeysBetweenAllKindsOfKeys) {
   EXPECT_EQ(Store({"rekey", "--key-file", other}).exit_code, 2) << "others may use that key";
   EXPECT_EQ(Store({"rekey", "--key-file", other, "--new-key-file", other}).exit_code, 0);
   EXPECT_EQ(Store({"get", "a", "--key-file", other}).output, "value");
+  EXPECT_EQ(Content(other).size(), 130u) << "the old key stays beside the new one";
   WriteFile("credential", std::string(64, 'c'));
   const std::map<std::string, std::string> systemd{{"CREDENTIALS_DIRECTORY", folder_}};
   EXPECT_EQ(testing::Run(
@@ -303,6 +385,48 @@ TEST_F(StoreCommandTest, RekeysBetweenAllKindsOfKeys) {
                          {.environment = systemd, .input = {}})
                 .output,
             "value");
+}
+
+// The report: rekey of one store locked another one for ever.
+TEST_F(StoreCommandTest, ANewKeyLocksNoOtherStoreOut) {
+  Init();
+  Put("a", "value");
+  const std::string key_file = store_ + ".key";
+  const std::string second = folder_ + "/sub/b.sfs";
+  ASSERT_EQ(Store({"init", "--store", second, "--key-file", key_file}).exit_code, 0);
+  const std::vector<std::string> list_second{"list", "--store", second, "--key-file", key_file};
+  const Finished rekey = Store({"rekey"});
+  EXPECT_EQ(rekey.exit_code, 0) << rekey.errors;
+  EXPECT_THAT(rekey.errors, HasSubstr("also opens " + second));
+  EXPECT_EQ(Store({"get", "a"}).output, "value");
+  EXPECT_EQ(Store(list_second).exit_code, 0);
+
+  EXPECT_EQ(Store({"rekey", "--drop-old-keys"}).exit_code, 2) << "nobody said yes";
+  const Finished needed = Store({"rekey", "--drop-old-keys", "--yes"});
+  EXPECT_EQ(needed.exit_code, 1);
+  EXPECT_THAT(needed.errors, HasSubstr(second));
+  EXPECT_EQ(Store(list_second).exit_code, 0);
+  EXPECT_EQ(
+      Store({"rekey", "--store", second, "--key-file", key_file, "--new-key-file", second + ".key"})
+          .exit_code,
+      0);
+  EXPECT_EQ(Store({"rekey", "--drop-old-keys", "--yes"}).output, "Dropped 1 old key.\n");
+  EXPECT_EQ(Content(key_file).size(), 65u);
+  EXPECT_EQ(Store({"get", "a"}).output, "value");
+  EXPECT_EQ(Store({"list", "--store", second}).exit_code, 0);
+}
+
+TEST_F(StoreCommandTest, AKeyFileThatIsThereIsNeverOverwritten) {
+  Init();
+  const std::string existing = WriteFile("other.key", std::string(64, '1') + "\n");
+  const Finished rekey = Store({"rekey", "--new-key-file", existing});
+  EXPECT_EQ(rekey.exit_code, 0) << rekey.errors;
+  EXPECT_THAT(rekey.output, HasSubstr("has held already"));
+  EXPECT_EQ(Content(existing), std::string(64, '1') + "\n");
+  EXPECT_EQ(Store({"list", "--key-file", existing}).exit_code, 0);
+  const std::string same = WriteFile("same.key", std::string(64, '1') + "\n");
+  EXPECT_EQ(Store({"rekey", "--key-file", existing, "--new-key-file", same}).exit_code, 1);
+  EXPECT_EQ(Content(same), std::string(64, '1') + "\n");
 }
 
 TEST_F(StoreCommandTest, OnATerminalValuesAreNotShown) {
@@ -341,6 +465,20 @@ TEST_F(StoreCommandTest, OnATerminalRmAsks) {
   EXPECT_EQ(Store({"get", "a"}).exit_code, 3);
 }
 
+// Who redirects the errors is still there to be asked.
+TEST_F(StoreCommandTest, RmAsksAtTheTerminalWhereverItsOutputGoes) {
+  Init();
+  Put("a", "1");
+  Put("b", "1");
+  const std::string command =
+      SecretfsBinary() + " store rm a b >" + folder_ + "/out 2>&1 </dev/null";
+  TerminalSession no({"sh", "-c", command});
+  ASSERT_TRUE(no.WaitFor("[y/N]")) << no.screen();
+  no.Type("n\n");
+  EXPECT_EQ(no.Wait(), 1);
+  EXPECT_EQ(Store({"list"}).output, "a\nb\n");
+}
+
 TEST_F(StoreCommandTest, OnATerminalPassphrasesAreAskedFor) {
   TerminalSession differ(Command({"init", "--passphrase"}));
   ASSERT_TRUE(differ.WaitFor("New passphrase: ")) << differ.screen();
@@ -370,8 +508,8 @@ TEST_F(StoreCommandTest, OnATerminalPassphrasesAreAskedFor) {
 }
 
 TEST_F(StoreCommandTest, EveryCommandHasHelpWithAnExample) {
-  for (const char* command :
-       {"init", "put", "get", "list", "rm", "history", "rekey", "import", "export"}) {
+  for (const char* command : {"init", "put", "get", "list", "rm", "restore", "purge", "history",
+                              "rekey", "import", "export"}) {
     const Finished help = Store({command, "--help"});
     EXPECT_EQ(help.exit_code, 0) << command;
     EXPECT_THAT(help.output, HasSubstr("Example")) << command;

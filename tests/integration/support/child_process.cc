@@ -60,8 +60,12 @@ ChildProcess::ChildProcess(std::vector<std::string> command, ChildOptions option
   posix_spawn_file_actions_adddup2(&actions, in.read_end.get(), STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, out.write_end.get(), STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, error.write_end.get(), STDERR_FILENO);
-  const int failed =
-      posix_spawnp(&pid_, arguments[0], &actions, nullptr, arguments.data(), environment.data());
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  if (options.without_terminal) posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+  const int failed = posix_spawnp(&pid_, arguments[0], &actions, &attributes, arguments.data(),
+                                  environment.data());
+  posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (failed != 0) {
     fprintf(stderr, "cannot start %s: error %d\n", arguments[0], failed);

@@ -21,6 +21,7 @@ struct ChildOptions {
   std::map<std::string, std::string> environment = {};  // added to ours
   std::string input = {};                               // written to stdin, which is then closed
   bool keep_input_open = false;                         // stdin stays open until CloseInput
+  bool without_terminal = false;                        // in a session of its own
 };
 
 class ChildProcess {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <grp.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "providers/local/key_file.h"
 #include "providers/local/store_file.h"
 #include "tests/unit/providers/local/store_fixture.h"
 
@@ -53,7 +55,8 @@ TEST_F(LocalStoreTest, ShowsNeitherNamesNorValuesNorLengths) {
   Put("name-to-look-for", "another value of quite another length, but not of 64 more");
   ASSERT_TRUE(Store()
                   .Update([](StoreTransaction& transaction) {
-                    return transaction.RemoveVersion("name-to-look-for", 1);
+                    EXPECT_TRUE(transaction.RemoveVersion("name-to-look-for", 1).ok());
+                    return transaction.Purge("name-to-look-for").status();
                   })
                   .ok());
   EXPECT_EQ(ReadFile(store_path()).size(), size);
@@ -65,6 +68,7 @@ TEST_F(LocalStoreTest, SameContentLooksDifferentEachTime) {
   const std::string first = ReadFile(store_path());
   Put("b", "2");
   ASSERT_TRUE(Remove("b").ok());
+  ASSERT_TRUE(Purge("b").ok());
   const std::string second = ReadFile(store_path());
   ASSERT_EQ(first.size(), second.size());
   size_t equal = 0;
@@ -139,6 +143,103 @@ TEST_F(LocalStoreTest, RemovesVersions) {
   ASSERT_TRUE(remove(2).ok());
   ASSERT_TRUE(remove(4).ok());
   EXPECT_EQ(Get("a"), "<no secret>");
+}
+
+TEST_F(LocalStoreTest, WhatWasRemovedIsHiddenAndComesBack) {
+  Init();
+  for (const char* value : {"one", "two"}) Put("a", value);
+  Put("b", "b");
+  const std::string version = VersionText((*Store().Read())->Find("a")->versions.back());
+  ASSERT_TRUE(Remove("a").ok());
+  const SnapshotPtr without = *Store().Read();
+  EXPECT_EQ(without->Find("a"), nullptr);
+  EXPECT_EQ(without->index().secrets.size(), 1u);
+  EXPECT_EQ(without->header().format, 2);
+  EXPECT_TRUE(absl::IsNotFound(Restore("b").status()));
+  EXPECT_THAT(*Restore("a"), ElementsAre(1, 2));
+  EXPECT_EQ(Get("a"), "two");
+  EXPECT_EQ(Get("a", "1"), "one");
+  EXPECT_EQ(VersionText((*Store().Read())->Find("a")->versions.back()), version);
+  EXPECT_EQ((*Store().Read())->header().format, 1) << "programs that know no more can read it";
+  EXPECT_TRUE(absl::IsNotFound(Restore("a").status()));
+}
+
+TEST_F(LocalStoreTest, ARestoredSecretDoesNotHideWhatWasPutSince) {
+  Init();
+  for (const char* value : {"one", "two"}) Put("a", value);
+  ASSERT_TRUE(Remove("a").ok());
+  Put("a", "three");
+  EXPECT_EQ(Get("a", "3"), "three") << "numbers go on";
+  clock_.Advance(std::chrono::seconds(1));
+  ASSERT_TRUE(Remove("a").ok());
+  Put("a", "four");
+  EXPECT_THAT(*Restore("a"), ElementsAre(3)) << "the newest removal comes back first";
+  EXPECT_THAT(*Restore("a"), ElementsAre(1, 2));
+  EXPECT_EQ(Get("a"), "four");
+  EXPECT_EQ(Get("a", "1"), "one");
+}
+
+TEST_F(LocalStoreTest, OneRemovedVersionComesBack) {
+  Init();
+  for (const char* value : {"one", "two", "three"}) Put("a", value);
+  ASSERT_TRUE(
+      Store()
+          .Update([](StoreTransaction& transaction) { return transaction.RemoveVersion("a", 3); })
+          .ok());
+  EXPECT_EQ(Get("a"), "two");
+  ASSERT_TRUE(Remove("a").ok());
+  ASSERT_TRUE(Store()
+                  .Update([](StoreTransaction& transaction) {
+                    return transaction.RestoreVersion("a", 3).status();
+                  })
+                  .ok());
+  EXPECT_EQ(Get("a"), "three");
+  EXPECT_EQ(Get("a", "2"), "<no version>");
+}
+
+TEST_F(LocalStoreTest, WhatWasRemovedIsKeptFor30Days) {
+  Init();
+  Put("a", "1");
+  ASSERT_TRUE(Remove("a").ok());
+  clock_.Advance(kRemovedKept);
+  Put("b", "1");
+  EXPECT_TRUE((*Store().Read())->index().removed.contains("a"));
+  clock_.Advance(std::chrono::seconds(1));
+  EXPECT_TRUE(absl::IsNotFound(Restore("a").status()));
+  EXPECT_TRUE((*Store().Read())->index().removed.contains("a")) << "a read writes nothing";
+  Put("b", "2");
+  EXPECT_TRUE((*Store().Read())->index().removed.empty());
+}
+
+TEST_F(LocalStoreTest, PurgesByNameAndByAge) {
+  Init();
+  for (const char* name : {"a", "b", "c"}) {
+    Put(name, "1");
+    ASSERT_TRUE(Remove(name).ok());
+    clock_.Advance(std::chrono::hours(1));
+  }
+  EXPECT_TRUE(absl::IsNotFound(Purge("d")));
+  ASSERT_TRUE(Purge("a").ok());
+  EXPECT_TRUE(absl::IsNotFound(Restore("a").status()));
+  ASSERT_TRUE(Store()
+                  .Update([this](StoreTransaction& transaction) {
+                    EXPECT_EQ(
+                        transaction.PurgeRemovedBefore(clock_.WallNow() - std::chrono::minutes(90)),
+                        1u);
+                    return absl::OkStatus();
+                  })
+                  .ok());
+  EXPECT_TRUE(absl::IsNotFound(Restore("b").status()));
+  EXPECT_TRUE(Restore("c").ok());
+}
+
+TEST_F(LocalStoreTest, ANewKeyKeepsWhatWasRemoved) {
+  Init();
+  Put("a", "1");
+  ASSERT_TRUE(Remove("a").ok());
+  ASSERT_TRUE(Store().ReplaceKey(key_path()).ok());
+  EXPECT_TRUE(Restore("a").ok());
+  EXPECT_EQ(Get("a"), "1");
 }
 
 TEST_F(LocalStoreTest, ATransactionIsAllOrNothing) {
@@ -276,8 +377,10 @@ TEST_F(LocalStoreTest, ReplacesTheKeyInItsFile) {
   LocalStore long_lived = Store();
   ASSERT_TRUE(long_lived.Read().ok());
   ASSERT_TRUE(Store().ReplaceKey(key_path()).ok());
-  EXPECT_NE(ReadFile(key_path()), old_key);
-  EXPECT_EQ(ReadFile(key_path()).size(), 65u);
+  const std::string both = ReadFile(key_path());
+  EXPECT_EQ(both.size(), 130u);
+  EXPECT_NE(both.substr(0, 65), old_key);
+  EXPECT_EQ(both.substr(65), old_key) << "the old key stays until it is dropped";
   EXPECT_EQ(Get("a"), "1");
   EXPECT_EQ(ValueIn(**long_lived.Read(), "a"), "1") << "an open program finds the new key";
   WriteFile(Path("old.key"), old_key);
@@ -296,6 +399,73 @@ TEST_F(LocalStoreTest, AKeyFileWithTwoKeysOpensTheStoreUnderEither) {
   Put("a", "2");  // a writer in the middle must go on with the key that the store has
   WriteFile(Path("old.key"), old_key);
   EXPECT_EQ(ValueIn(**Store(KeyFile(Path("old.key"))).Read(), "a"), "2");
+}
+
+// A key file may serve several stores: only the line that opens the one is touched.
+TEST_F(LocalStoreTest, ReplacingAKeyLeavesTheKeysOfOtherStores) {
+  Init();
+  Put("a", "1");
+  const std::string mine = ReadFile(key_path());
+  const std::string others = std::string(64, 'a') + "\n";
+  WriteFile(key_path(), others + mine);
+  KeySource source(KeyFileConfig());
+  ASSERT_TRUE(LocalStore::Create(Path("other.sfs"), *source.ForNewStore(), 10).ok());
+  LocalStore other(Path("other.sfs"), KeySource(KeyFileConfig()), clock_);
+  ASSERT_TRUE(Store().ReplaceKey(key_path()).ok());
+  const std::string keys = ReadFile(key_path());
+  EXPECT_EQ(keys.size(), 195u);
+  EXPECT_THAT(keys, StartsWith(others));
+  EXPECT_THAT(keys, ::testing::EndsWith(mine));
+  EXPECT_EQ(Get("a"), "1");
+  EXPECT_TRUE(other.Read().ok());
+  // A second time, and then without the old ones.
+  ASSERT_TRUE(Store().ReplaceKey(key_path()).ok());
+  EXPECT_EQ(ReadFile(key_path()).size(), 260u);
+  const auto dropped = Store().DropReplacedKeys(key_path(), {Path("other.sfs")});
+  ASSERT_TRUE(dropped.ok()) << MessageOf(dropped.status());
+  EXPECT_EQ(*dropped, 2u);
+  EXPECT_EQ(ReadFile(key_path()).size(), 130u);
+  EXPECT_THAT(ReadFile(key_path()), StartsWith(others));
+  EXPECT_EQ(Get("a"), "1");
+  EXPECT_TRUE(other.Read().ok());
+  EXPECT_EQ((*Store().Read())->header().format, 1) << "nothing is left to be remembered";
+}
+
+TEST_F(LocalStoreTest, AKeyThatAnotherStoreNeedsIsNotDropped) {
+  Init();
+  Put("a", "1");
+  KeySource source(KeyFileConfig());
+  ASSERT_TRUE(LocalStore::Create(Path("other.sfs"), *source.ForNewStore(), 10).ok());
+  ASSERT_TRUE(Store().ReplaceKey(key_path()).ok());
+  EXPECT_THAT(StoreFilesIn({folder_}, store_path()), ElementsAre(Path("other.sfs")));
+  const std::string keys = ReadFile(key_path());
+  const auto dropped = Store().DropReplacedKeys(key_path(), {Path("other.sfs")});
+  EXPECT_TRUE(absl::IsFailedPrecondition(dropped.status()));
+  EXPECT_THAT(MessageOf(dropped.status()), HasSubstr(Path("other.sfs")));
+  EXPECT_EQ(ReadFile(key_path()), keys);
+}
+
+TEST_F(LocalStoreTest, AKeyFileThatDoesNotHoldTheKeyStaysAsItIs) {
+  Init();
+  const std::string others = std::string(64, 'a') + "\n";
+  WriteFile(Path("other.key"), others);
+  EXPECT_TRUE(absl::IsFailedPrecondition(Store().ReplaceKey(Path("other.key"))));
+  EXPECT_EQ(ReadFile(Path("other.key")), others);
+  EXPECT_TRUE(Store().Read().ok());
+  ASSERT_EQ(mkfifo(Path("fifo").c_str(), 0600), 0);
+  EXPECT_TRUE(absl::IsFailedPrecondition(Store().ReplaceKey(Path("fifo"))));
+  std::string many;
+  for (int i = 0; i < 62; ++i) many += Format("{:064x}\n", i);
+  WriteFile(key_path(), ReadFile(key_path()) + many);
+  const absl::Status full = Store().ReplaceKey(key_path());
+  EXPECT_TRUE(absl::IsFailedPrecondition(full)) << full;
+  EXPECT_TRUE(Store().Read().ok());
+}
+
+TEST_F(LocalStoreTest, TheSameKeyIsNoNewKey) {
+  Init();
+  KeySource source(KeyFileConfig());
+  EXPECT_TRUE(absl::IsAlreadyExists(Store().Rekey(*source.ForNewStore())));
 }
 
 TEST_F(LocalStoreTest, LeftoversOfKilledWritersGo) {
@@ -593,6 +763,20 @@ TEST_F(DamagedStoreTest, DamageIsNeverCarriedOverButCanBeRemoved) {
                   })
                   .ok());
   EXPECT_EQ(Get("a/first"), "value two");
+  Put("c", "1");
+  EXPECT_TRUE((*Store().Read())->index().removed.empty()) << "there was nothing to bring back";
+}
+
+TEST_F(DamagedStoreTest, DamageInWhatWasRemovedIsNamedAndCanBePurged) {
+  ASSERT_TRUE(Remove("b/second").ok());
+  std::string content = ReadFile(store_path());
+  content.back() = static_cast<char>(content.back() ^ 1);
+  WriteFile(store_path(), content);
+  const auto damage = (*Store().Read())->FindDamage();
+  ASSERT_EQ(damage->size(), 1u);
+  EXPECT_EQ(damage->front().name, "b/second");
+  EXPECT_TRUE(damage->front().removed);
+  ASSERT_TRUE(Purge("b/second").ok());
   Put("c", "1");
 }
 

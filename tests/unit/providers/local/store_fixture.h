@@ -90,6 +90,21 @@ class StoreTest : public ::testing::Test {
   absl::Status Remove(std::string_view name) {
     return Store().Update([&](StoreTransaction& transaction) { return transaction.Remove(name); });
   }
+  absl::Status Purge(std::string_view name) {
+    return Store().Update(
+        [&](StoreTransaction& transaction) { return transaction.Purge(name).status(); });
+  }
+  // The numbers of the versions that came back.
+  absl::StatusOr<std::vector<uint64_t>> Restore(std::string_view name) {
+    std::vector<uint64_t> versions;
+    const absl::Status restored = Store().Update([&](StoreTransaction& transaction) {
+      absl::StatusOr<std::vector<uint64_t>> back = transaction.Restore(name);
+      if (back.ok()) versions = *back;
+      return back.status();
+    });
+    if (!restored.ok()) return restored;
+    return versions;
+  }
 
   // The value, or the error's text in angle brackets.
   static std::string ValueIn(const StoreSnapshot& snapshot, std::string_view name,

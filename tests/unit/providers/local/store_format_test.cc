@@ -128,8 +128,9 @@ TEST(StoreHeader, RefusesAScryptCostThatWouldHurt) {
 
 TEST(StoreIndex, RoundTripsAndPlacesTheValues) {
   const StoreIndex index = ExampleIndex();
+  EXPECT_EQ(index.format(), 1);
   const SecretBytes bytes = EncodeIndex(index);
-  const absl::StatusOr<StoreIndex> decoded = DecodeIndex(bytes.bytes());
+  const absl::StatusOr<StoreIndex> decoded = DecodeIndex(bytes.bytes(), 1);
   ASSERT_TRUE(decoded.ok()) << TextOf(decoded.status());
   EXPECT_EQ(decoded->maximum_versions, 3u);
   ASSERT_EQ(decoded->secrets.size(), 2u);
@@ -151,23 +152,83 @@ TEST(StoreIndex, RoundTripsAndPlacesTheValues) {
 TEST(StoreIndex, RefusesEveryCutAndWhatFollows) {
   const SecretBytes bytes = EncodeIndex(ExampleIndex());
   for (size_t size = 0; size < bytes.size(); ++size) {
-    EXPECT_TRUE(absl::IsDataLoss(DecodeIndex(bytes.bytes().first(size)).status())) << size;
+    EXPECT_TRUE(absl::IsDataLoss(DecodeIndex(bytes.bytes().first(size), 1).status())) << size;
   }
   std::string longer(bytes.ExposeAsText());
   longer.append(kPaddingBytes - 1, '\0');
-  EXPECT_TRUE(DecodeIndex(std::as_bytes(std::span(longer))).ok());
+  EXPECT_TRUE(DecodeIndex(std::as_bytes(std::span(longer)), 1).ok());
   longer.push_back('\0');
-  EXPECT_FALSE(DecodeIndex(std::as_bytes(std::span(longer))).ok());
+  EXPECT_FALSE(DecodeIndex(std::as_bytes(std::span(longer)), 1).ok());
   longer.pop_back();
   longer.back() = 'x';
-  EXPECT_FALSE(DecodeIndex(std::as_bytes(std::span(longer))).ok());
+  EXPECT_FALSE(DecodeIndex(std::as_bytes(std::span(longer)), 1).ok());
+}
+
+StoreIndex IndexWithRemovals() {
+  StoreIndex index = ExampleIndex();
+  index.removed["a"] = {
+      .next_number = 4,
+      .versions = {{.version = {.number = 2, .mark = 12, .size = 70}, .removed_nanoseconds = 77}}};
+  index.removed["gone"] = {
+      .next_number = 3,
+      .versions = {{.version = {.number = 1, .mark = 31, .size = 1}, .removed_nanoseconds = 5},
+                   {.version = {.number = 2, .mark = 32, .size = 2}, .removed_nanoseconds = 6}}};
+  KeyMark mark;
+  mark.fill(std::byte{9});
+  index.replaced_keys.push_back(mark);
+  return index;
+}
+
+TEST(StoreIndex, OfFormat2KeepsWhatWasRemovedBehindTheSecrets) {
+  const StoreIndex index = IndexWithRemovals();
+  EXPECT_EQ(index.format(), 2);
+  const SecretBytes bytes = EncodeIndex(index);
+  const absl::StatusOr<StoreIndex> decoded = DecodeIndex(bytes.bytes(), 2);
+  ASSERT_TRUE(decoded.ok()) << TextOf(decoded.status());
+  EXPECT_EQ(decoded->secrets.size(), 2u) << "what was removed is no secret";
+  ASSERT_EQ(decoded->removed.size(), 2u);
+  const RemovedVersion& removed = decoded->removed.at("a").versions.at(0);
+  EXPECT_EQ(removed.version.number, 2u);
+  EXPECT_EQ(removed.version.mark, 12u);
+  EXPECT_EQ(removed.removed_nanoseconds, 77);
+  EXPECT_EQ(removed.version.record, 3u);
+  EXPECT_EQ(removed.version.offset, 16u + 80 + 144);
+  EXPECT_EQ(decoded->removed.at("gone").next_number, 3u);
+  EXPECT_EQ(decoded->replaced_keys, index.replaced_keys);
+  EXPECT_EQ(decoded->record_count(), 6u);
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_TRUE(absl::IsDataLoss(DecodeIndex(bytes.bytes().first(size), 2).status())) << size;
+  }
+  EXPECT_FALSE(DecodeIndex(bytes.bytes(), 1).ok());
+  EXPECT_FALSE(DecodeIndex(EncodeIndex(ExampleIndex()).bytes(), 2).ok());
+}
+
+TEST(StoreIndex, OfFormat2RefusesWhatAWriterNeverMakes) {
+  const auto is_refused = [](auto change) {
+    StoreIndex index = IndexWithRemovals();
+    change(index);
+    return absl::IsDataLoss(DecodeIndex(EncodeIndex(index).bytes(), 2).status());
+  };
+  EXPECT_FALSE(is_refused([](StoreIndex&) {}));
+  EXPECT_TRUE(is_refused([](StoreIndex& index) { index.removed["a"].versions.clear(); }));
+  EXPECT_TRUE(
+      is_refused([](StoreIndex& index) { index.removed["a"].versions[0].version.number = 3; }));
+  EXPECT_TRUE(is_refused([](StoreIndex& index) { index.removed["a"].next_number = 5; }));
+  EXPECT_TRUE(is_refused([](StoreIndex& index) { index.removed["gone"].next_number = 2; }));
+  EXPECT_TRUE(is_refused([](StoreIndex& index) { index.removed["/"] = index.removed["a"]; }));
+  EXPECT_TRUE(
+      is_refused([](StoreIndex& index) { index.replaced_keys.resize(kMaximumReplacedKeys + 1); }));
+  EXPECT_TRUE(is_refused([](StoreIndex& index) {
+    index.removed.clear();
+    index.replaced_keys.clear();
+  }));
 }
 
 TEST(StoreIndex, RefusesWhatAWriterNeverMakes) {
   const auto is_refused = [](auto change) {
     StoreIndex index = ExampleIndex();
     change(index);
-    return absl::IsDataLoss(DecodeIndex(EncodeIndex(index).bytes()).status());
+    return absl::IsDataLoss(DecodeIndex(EncodeIndex(index).bytes(), 1).status());
   };
   EXPECT_FALSE(is_refused([](StoreIndex&) {}));
   EXPECT_TRUE(is_refused([](StoreIndex& index) { index.maximum_versions = 0; }));
