@@ -79,7 +79,7 @@ absl::StatusOr<std::vector<NamedValue>> ReadFile(const std::string& source,
                                                  std::optional<ImportFormat> format) {
   const bool is_stdin = source == "-";
   const absl::StatusOr<SecretBytes> content =
-      is_stdin ? ReadStandardInput(kSourceLimit, "JSON or NAME=VALUE, in one line (not shown): ")
+      is_stdin ? ReadStandardInput(kSourceLimit, "JSON or NAME=VALUE (not shown; Ctrl-D ends it): ")
                : ReadSecretFile(source, kSourceLimit, Privacy::kAny);
   if (!content.ok()) return AsSourceError(content.status());
   const std::string_view text = content->ExposeAsText();

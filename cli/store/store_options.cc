@@ -167,7 +167,7 @@ bool IsBelow(std::string_view name, std::string_view prefix) {
 }
 
 absl::StatusOr<SecretBytes> ReadStandardInput(size_t limit, std::string_view prompt) {
-  if (isatty(STDIN_FILENO) != 0) return ReadHidden(prompt);
+  if (isatty(STDIN_FILENO) != 0) return ReadHidden(prompt, Lines::kSeveral, limit);
   SecretBuilder content(limit);
   SecretBytes piece(64 << 10);
   for (;;) {

@@ -1,7 +1,6 @@
 #include "cli/store/terminal.h"
 
 #include <fcntl.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,7 +16,7 @@
 namespace secretfs::cli {
 namespace {
 
-constexpr size_t kLineLimit = 64 << 10;
+constexpr size_t kAnswerLimit = 64 << 10;
 
 UniqueFd OpenTerminal() { return UniqueFd(open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)); }
 
@@ -26,32 +25,8 @@ void Say(int fd, std::string_view text) {
   [[maybe_unused]] const ssize_t written = write(fd, text.data(), text.size());
 }
 
-// No echo for as long as it lives. Signals keep working: the terminal's own keys send them, and the
-// shell restores its settings after a command that was interrupted.
-class EchoOff {
- public:
-  explicit EchoOff(int fd) : fd_(fd) {
-    changed_ = tcgetattr(fd_, &before_) == 0;
-    termios quiet = before_;
-    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-    quiet.c_lflag |= ECHONL;
-    changed_ = changed_ && tcsetattr(fd_, TCSAFLUSH, &quiet) == 0;
-  }
-  EchoOff(const EchoOff&) = delete;
-  EchoOff& operator=(const EchoOff&) = delete;
-  ~EchoOff() {
-    if (changed_) tcsetattr(fd_, TCSAFLUSH, &before_);
-  }
-  bool works() const { return changed_; }
-
- private:
-  int fd_;
-  termios before_{};
-  bool changed_ = false;
-};
-
 absl::StatusOr<SecretBytes> ReadLine(int fd) {
-  SecretBuilder line(kLineLimit);
+  SecretBuilder line(kAnswerLimit);
   SecretBytes byte(1);
   for (;;) {
     const ssize_t count = read(fd, byte.mutable_bytes().data(), 1);
@@ -63,14 +38,10 @@ absl::StatusOr<SecretBytes> ReadLine(int fd) {
 
 }  // namespace
 
-absl::StatusOr<SecretBytes> ReadHidden(std::string_view prompt) {
+absl::StatusOr<SecretBytes> ReadHidden(std::string_view prompt, Lines lines, size_t limit) {
   const UniqueFd terminal = OpenTerminal();
   if (!terminal.valid()) return absl::FailedPreconditionError("there is no terminal to ask on");
-  const EchoOff quiet(terminal.get());
-  if (!quiet.works())
-    return absl::FailedPreconditionError("the terminal's echo cannot be switched off");
-  Say(terminal.get(), prompt);
-  return ReadLine(terminal.get());
+  return ReadHiddenText(terminal.get(), prompt, lines, limit);
 }
 
 absl::StatusOr<SecretBytes> ReadNewPassphrase() {

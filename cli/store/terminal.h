@@ -10,11 +10,13 @@
 
 #include "absl/status/statusor.h"
 #include "base/secret_bytes.h"
+#include "cli/store/hidden_input.h"
 
 namespace secretfs::cli {
 
-// One line without its end, typed without being shown. FailedPrecondition without a terminal.
-absl::StatusOr<SecretBytes> ReadHidden(std::string_view prompt);
+// What is typed without being shown (hidden_input.h). FailedPrecondition without a terminal.
+absl::StatusOr<SecretBytes> ReadHidden(std::string_view prompt, Lines lines = Lines::kOne,
+                                       size_t limit = 64 << 10);
 
 // The same, asked twice. InvalidArgument when the two differ or are empty.
 absl::StatusOr<SecretBytes> ReadNewPassphrase();

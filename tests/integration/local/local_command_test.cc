@@ -465,6 +465,69 @@ TEST_F(StoreCommandTest, OnATerminalRmAsks) {
   EXPECT_EQ(Store({"get", "a"}).exit_code, 3);
 }
 
+TEST_F(StoreCommandTest, APasteIsStoredWhole) {
+  Init();
+  std::string pem = "-----BEGIN X-----\n";
+  for (int i = 0; i < 200; ++i) pem += std::string(64, static_cast<char>('A' + i % 26)) + "\n";
+  pem += "-----END X-----\n";
+  const std::string line(6000, 'x');
+  struct Case {
+    std::string name, typed, stored;
+  };
+  for (const Case& one :
+       std::vector<Case>{{"pem", pem + "\n", pem},
+                         {"marked", "\x1b[200~" + pem + "\x1b[201~\n", pem},
+                         {"no-end", "\x1b[200~a\nb\x1b[201~\n\n", "a\nb\n"},
+                         {"line", line + "\n", line},
+                         {"line-with-end", "\x1b[200~" + line + "\n\x1b[201~\n", line},
+                         {"erased",
+                          "ab\x7f\xc3\xa4\x7f"
+                          "c\n",
+                          "ac"},
+                         {"line-erased",
+                          "abc\x15"
+                          "d\n",
+                          "d"},
+                         {"control-d", "a\nb\x04", "a\nb\n"}}) {
+    TerminalSession put(Command({"put", one.name}));
+    ASSERT_TRUE(put.WaitFor("(not shown): ")) << put.screen();
+    put.Type(one.typed);
+    EXPECT_EQ(put.Wait(), 0) << one.name << ": " << put.screen();
+    EXPECT_EQ(Store({"get", one.name}).output, one.stored) << one.name;
+    EXPECT_THAT(put.screen(), Not(HasSubstr("AAAA")));
+    EXPECT_THAT(put.screen(), Not(HasSubstr("xxxx")));
+  }
+}
+
+TEST_F(StoreCommandTest, AStoppedPromptIsHiddenAgain) {
+  Init();
+  TerminalSession shell({"bash", "--norc", "--noprofile", "-i"});
+  shell.Type("PS1='ready> '\n");
+  ASSERT_TRUE(shell.WaitFor("\nready> ") || shell.WaitFor("ready> "));
+  shell.Type(SecretfsBinary() + " store put a\n");
+  ASSERT_TRUE(shell.WaitFor("(not shown): ")) << shell.screen();
+  shell.Type("planted-half");
+  shell.Type("\x1a");
+  ASSERT_TRUE(shell.WaitFor("Stopped")) << shell.screen();
+  const size_t before = shell.screen().size();
+  shell.Type("fg\n");
+  ASSERT_TRUE(shell.WaitFor("(not shown): ", before)) << shell.screen();
+  shell.Type("planted-whole\n");
+  ASSERT_TRUE(shell.WaitFor("a: version 1")) << shell.screen();
+  EXPECT_THAT(shell.screen(), Not(HasSubstr("planted")));
+  EXPECT_EQ(Store({"get", "a"}).output, "planted-whole");
+  // Interrupted: the shell's terminal is as it was.
+  const size_t end = shell.screen().size();
+  shell.Type(SecretfsBinary() + " store put b\n");
+  ASSERT_TRUE(shell.WaitFor("Value of b", end)) << shell.screen();
+  shell.Type("\x03");
+  ASSERT_TRUE(shell.WaitFor("ready> ", end)) << shell.screen();
+  shell.Type("stty -a | tr ';' '\\n'; exit\n");
+  EXPECT_TRUE(shell.Wait().has_value());
+  EXPECT_THAT(shell.screen().substr(end), HasSubstr(" icanon"));
+  EXPECT_THAT(shell.screen().substr(end), HasSubstr(" echo "));
+}
+
 // Who redirects the errors is still there to be asked.
 TEST_F(StoreCommandTest, RmAsksAtTheTerminalWhereverItsOutputGoes) {
   Init();

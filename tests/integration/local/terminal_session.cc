@@ -52,17 +52,25 @@ bool TerminalSession::Pump(milliseconds limit) {
   return !ended_;
 }
 
-bool TerminalSession::WaitFor(const std::string& text, milliseconds limit) {
+bool TerminalSession::WaitFor(const std::string& text, size_t from, milliseconds limit) {
   const auto end = Clock::now() + limit;
-  while (screen_.find(text) == std::string::npos) {
+  while (screen_.find(text, from) == std::string::npos) {
     if (Clock::now() >= end || !Pump(milliseconds(50)))
-      return screen_.find(text) != std::string::npos;
+      return screen_.find(text, from) != std::string::npos;
   }
   return true;
 }
 
 void TerminalSession::Type(const std::string& text) {
-  if (write(terminal_.get(), text.data(), text.size()) < 0) perror("write to terminal");
+  // The terminal takes only so much at a time.
+  for (size_t done = 0; done < text.size();) {
+    const ssize_t count = write(terminal_.get(), text.data() + done, text.size() - done);
+    if (count < 0) {
+      perror("write to terminal");
+      return;
+    }
+    done += static_cast<size_t>(count);
+  }
 }
 
 std::optional<int> TerminalSession::Wait(milliseconds limit) {

@@ -21,8 +21,9 @@ class TerminalSession {
   TerminalSession(const TerminalSession&) = delete;
   TerminalSession& operator=(const TerminalSession&) = delete;
 
-  // True as soon as `text` was shown.
-  bool WaitFor(const std::string& text, std::chrono::milliseconds limit = std::chrono::seconds(20));
+  // True as soon as `text` was shown; `from`: behind that much of the screen.
+  bool WaitFor(const std::string& text, size_t from = 0,
+               std::chrono::milliseconds limit = std::chrono::seconds(20));
   void Type(const std::string& text);
   // The exit code, or nothing when it still runs after `limit`.
   std::optional<int> Wait(std::chrono::milliseconds limit = std::chrono::seconds(20));
