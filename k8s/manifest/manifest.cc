@@ -63,13 +63,6 @@ const std::vector<KnownKind>& KnownKinds() {
   return kKinds;
 }
 
-const YamlEntry* FindEntry(const YamlNode& node, std::string_view name) {
-  for (const YamlEntry& entry : node.entries) {
-    if (entry.key == name) return &entry;
-  }
-  return nullptr;
-}
-
 Value Child(const Value& parent, const YamlEntry& entry) {
   return Value(&parent.source(), entry.value, entry.key_position,
                parent.field().empty() ? entry.key : parent.field() + "." + entry.key);
