@@ -6,7 +6,7 @@
 //                                                     number at the end of 256 KiB as NAME/twin, in
 //                                                     one transaction
 //   store_writer add STORE KEYFILE NAME COUNT         puts 1 … COUNT as NAME, and a version of
-//   "shared" store_writer rekey STORE KEYFILE COUNT            replaces the key in KEYFILE
+//   "shared" store_writer rekey STORE KEYFILE COUNT            replaces the key in KEYFILE, and drops the old one
 // prints "ready" before the first write and the number after each. Exits with 1 at the first error.
 
 #include <unistd.h>
@@ -64,6 +64,7 @@ int Write(int argc, char** argv) {
     absl::Status status;
     if (what == "rekey") {
       status = store.ReplaceKey(key.key_file);
+      if (status.ok()) status = store.DropReplacedKeys(key.key_file, {}).status();
     } else {
       status = store.Update([&](StoreTransaction& transaction) {
         return what == "put" ? PutTwins(transaction, argv[4], number)
