@@ -108,10 +108,11 @@ absl::Status NothingRemoved(std::string_view name) {
 StoreTransaction::StoreTransaction(SnapshotPtr base, const Clock& clock)
     : base_(std::move(base)),
       clock_(clock),
+      removal_time_(clock.WallNow()),
       index_(base_->index()),
       next_record_(base_->header().record_count) {
   // No change of its own: it is left out by whatever is written next.
-  const WallTime oldest = clock_.WallNow() - kRemovedKept;
+  const WallTime oldest = removal_time_ - kRemovedKept;
   DropRemovedIf([oldest](const RemovedVersion& one) { return one.removed() < oldest; });
 }
 
@@ -166,7 +167,7 @@ void StoreTransaction::KeepRemoved(const std::string& name, uint64_t next_number
   const auto place = std::find_if(
       entry.versions.begin(), entry.versions.end(),
       [&version](const RemovedVersion& one) { return one.version.number > version.number; });
-  entry.versions.insert(place, {version, clock_.WallNow().time_since_epoch().count()});
+  entry.versions.insert(place, {version, removal_time_.time_since_epoch().count()});
   if (entry.versions.size() <= kMaximumVersionsLimit) return;
   entry.versions.erase(std::min_element(entry.versions.begin(), entry.versions.end(),
                                         [](const RemovedVersion& a, const RemovedVersion& b) {

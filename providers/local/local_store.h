@@ -80,6 +80,8 @@ class StoreTransaction {
 
   SnapshotPtr base_;
   const Clock& clock_;
+  // One time for all that is removed: it says what a restore brings back together.
+  const WallTime removal_time_;
   StoreIndex index_;
   // Values of added versions, by VersionEntry::record, which counts on from the base's records.
   std::unordered_map<uint32_t, SecretBytes> added_;

@@ -519,9 +519,10 @@ TEST_F(StoreCommandTest, AStoppedPromptIsHiddenAgain) {
   // Interrupted: the shell's terminal is as it was.
   const size_t end = shell.screen().size();
   shell.Type(SecretfsBinary() + " store put b\n");
-  ASSERT_TRUE(shell.WaitFor("Value of b", end)) << shell.screen();
+  ASSERT_TRUE(shell.WaitFor("Value of b (not shown): ", end)) << shell.screen();
+  const size_t prompt = shell.screen().size();
   shell.Type("\x03");
-  ASSERT_TRUE(shell.WaitFor("ready> ", end)) << shell.screen();
+  ASSERT_TRUE(shell.WaitFor("ready> ", prompt)) << shell.screen();
   shell.Type("stty -a | tr ';' '\\n'; exit\n");
   EXPECT_TRUE(shell.Wait().has_value());
   EXPECT_THAT(shell.screen().substr(end), HasSubstr(" icanon"));

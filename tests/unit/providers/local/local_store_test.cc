@@ -164,6 +164,30 @@ TEST_F(LocalStoreTest, WhatWasRemovedIsHiddenAndComesBack) {
   EXPECT_TRUE(absl::IsNotFound(Restore("a").status()));
 }
 
+// As a real clock does; the tests' clock stands still within a transaction.
+class MovingClock final : public Clock {
+ public:
+  MonotonicTime Now() const override { return MonotonicTime(); }
+  WallTime WallNow() const override { return WallTime(Duration(++nanoseconds_)); }
+
+ private:
+  mutable int64_t nanoseconds_ = 0;
+};
+
+TEST_F(LocalStoreTest, VersionsThatWereRemovedTogetherComeBackTogether) {
+  Init();
+  for (const char* value : {"one", "two"}) Put("a", value);
+  const MovingClock clock;
+  LocalStore store(store_path(), KeySource(KeyFileConfig()), clock);
+  ASSERT_TRUE(
+      store.Update([](StoreTransaction& transaction) { return transaction.Remove("a"); }).ok());
+  ASSERT_TRUE(
+      store.Update([](StoreTransaction& transaction) { return transaction.Restore("a").status(); })
+          .ok());
+  EXPECT_EQ(Get("a"), "two");
+  EXPECT_EQ(Get("a", "1"), "one");
+}
+
 TEST_F(LocalStoreTest, ARestoredSecretDoesNotHideWhatWasPutSince) {
   Init();
   for (const char* value : {"one", "two"}) Put("a", value);
