@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/descriptors.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "cli/check_online.h"
@@ -98,6 +99,7 @@ int FetchUnlessSignalled(RunValues& values, Runtime& runtime, SignalEvents& even
 int RunProgram(const RunFlags& flags, const std::vector<std::string>& command) {
   absl::StatusOr<SupervisorOptions> options = OptionsOf(flags, command);
   if (!options.ok()) return FailUsage(MessageOf(options.status()));
+  options->inherited = InheritedDescriptors();  // before anything of ours is open
   if (const absl::Status status = SetUpProcess(flags.log); !status.ok()) {
     return FailUsage(MessageOf(status));
   }

@@ -12,8 +12,10 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <span>
 #include <vector>
 
+#include "base/descriptors.h"
 #include "base/status.h"
 #include "base/text.h"
 
@@ -94,6 +96,7 @@ absl::StatusOr<pid_t> StartHelper(std::vector<std::string> arguments, int inheri
   posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, errors.descriptor(), STDERR_FILENO);
   if (inherited >= 0) posix_spawn_file_actions_adddup2(&actions, inherited, inherited);
+  CloseInSpawnedExcept(actions, std::span(&inherited, inherited >= 0 ? 1 : 0));
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t none;

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "cli/exit_codes.h"
@@ -80,8 +81,12 @@ int Supervisor::Spawn(const std::vector<std::string>& command, bool is_hook, pid
   sigemptyset(&defaults);
   sigaddset(&defaults, SIGPIPE);
   posix_spawnattr_setsigdefault(&attributes, &defaults);
-  const int error = posix_spawnp(&pid, arguments[0], nullptr, &attributes, arguments.data(),
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  CloseInSpawnedExcept(actions, options_.inherited);
+  const int error = posix_spawnp(&pid, arguments[0], &actions, &attributes, arguments.data(),
                                  environment->entries());
+  posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   return error;
 }

@@ -21,6 +21,8 @@ namespace secretfs::cli {
 
 struct SupervisorOptions {
   std::vector<std::string> command;
+  // What our caller left open (base/descriptors.h): the program gets that and nothing of ours.
+  std::vector<int> inherited;
   Reaction reaction;
   // From SIGTERM to SIGKILL when restarting.
   std::chrono::milliseconds stop_timeout = std::chrono::seconds(10);

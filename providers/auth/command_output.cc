@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/descriptors.h"
 #include "base/text.h"
 
 extern char** environ;
@@ -96,6 +97,7 @@ absl::Status CommandRun::Start() {
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, child_output.get(), STDOUT_FILENO);
+  CloseInSpawnedExcept(actions, {});
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   SetAttributes(attributes);

@@ -1,5 +1,10 @@
 // `secretfs run`: programs here are small shell scripts that print what they see.
 
+#include <fcntl.h>
+
+#include <sstream>
+
+#include "base/unique_fd.h"
 #include "tests/integration/cli/cli_fixture.h"
 
 namespace secretfs::testing {
@@ -42,6 +47,33 @@ TEST_F(RunCommandTest, PutsValuesIntoTheProgramsEnvironment) {
   const Finished two =
       testing::Run(RunScript({"--env", "A=db/password", "--env", "B=token"}, "echo \"$A $B\""));
   EXPECT_EQ(two.output, "first tok\n") << two.errors;
+}
+
+// Sockets to a store, say: libraries open some that survive exec.
+TEST_F(RunCommandTest, TheProgramHasWhatOurCallerLeftAndNothingOfOurs) {
+  const std::string script =
+      "for fd in /proc/self/fd/*; do n=${fd##*/}; "
+      "[ \"$n\" -gt 2 ] && [ -e \"/proc/$$/fd/$n\" ] && echo \"$n $(readlink /proc/$$/fd/$n)\"; "
+      "done; true";
+  const auto only_ours = [](const std::string& output) {
+    std::string rest;
+    std::istringstream lines(output);
+    for (std::string line; std::getline(lines, line);) {
+      // What this test itself was started with is its caller's.
+      if (line.find("socket") != std::string::npos || line.find("eventfd") != std::string::npos ||
+          line.find("signalfd") != std::string::npos || line.find("/null") != std::string::npos) {
+        rest += line + "\n";
+      }
+    }
+    return rest;
+  };
+  const Finished run = testing::Run(RunScript({}, script));
+  EXPECT_EQ(run.exit_code, 0) << run.errors;
+  EXPECT_EQ(only_ours(run.output), "");
+  const UniqueFd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const UniqueFd passed(fcntl(null.get(), F_DUPFD, 40));
+  const Finished with_one = testing::Run(RunScript({}, script));
+  EXPECT_THAT(with_one.output, HasSubstr(std::to_string(passed.get()) + " /dev/null"));
 }
 
 TEST_F(RunCommandTest, ArgumentsBehindTheDashesAreTheProgramsOwn) {
