@@ -54,7 +54,8 @@ class KeptValues::Impl {
     if (records_.has_value()) return absl::OkStatus();
     SECRETFS_ASSIGN_OR_RETURN(SharedRecords records, SharedRecords::Attach(memory_.get()));
     Places places;
-    bool sound = true;
+    // Otherwise what goes would not be wiped.
+    bool sound = records.secret();
     records.ForEach([&](RecordId record, uint32_t type, std::span<const std::byte> payload) {
       std::optional<std::string> name = NameIn(payload);
       sound = sound && type == kType && name.has_value() &&
@@ -63,6 +64,18 @@ class KeptValues::Impl {
     if (!sound) return absl::DataLossError("the kept values are damaged");
     records_ = std::move(records);
     places_ = std::move(places);
+    memory_.Reset();
+    return absl::OkStatus();
+  }
+
+  absl::Status OpenAfresh() {
+    absl::MutexLock lock(&mutex_);
+    if (records_.has_value()) return absl::FailedPreconditionError("the values are open already");
+    SECRETFS_ASSIGN_OR_RETURN(
+        SharedRecords records,
+        SharedRecords::Reset(memory_.get(), kBytesPerRecord, /*secret=*/true));
+    records_ = std::move(records);
+    places_.clear();
     memory_.Reset();
     return absl::OkStatus();
   }
@@ -175,6 +188,7 @@ std::unique_ptr<KeptValues> KeptValues::AttachLater(int memory) {
 }
 
 absl::Status KeptValues::Open() { return impl_->Open(); }
+absl::Status KeptValues::OpenAfresh() { return impl_->OpenAfresh(); }
 int KeptValues::memory() const { return impl_->memory(); }
 bool KeptValues::Put(std::string_view name, std::span<const std::byte> value) {
   return impl_->Put(name, value);

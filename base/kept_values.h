@@ -30,6 +30,9 @@ class KeptValues {
   // REQUIRES: no other process changes the memory any more. After an error (as Attach's) it goes on
   // having and keeping nothing.
   absl::Status Open();
+  // Instead of Open: throws away whatever stands there. For memory that Open found damaged, or
+  // whose values are not to be believed.
+  absl::Status OpenAfresh();
   ~KeptValues();
   KeptValues(const KeptValues&) = delete;
   KeptValues& operator=(const KeptValues&) = delete;

@@ -84,6 +84,29 @@ class Mapping {
   size_t bytes_;
 };
 
+void WriteHeader(const Mapping& mapping, const Geometry& geometry, bool secret) {
+  auto* const header = reinterpret_cast<Header*>(mapping.base());
+  header->magic = kMagic;
+  header->layout_version = kLayoutVersion;
+  header->flags = secret ? kSecretFlag : 0;
+  header->records = geometry.records;
+  header->blocks = geometry.blocks;
+  header->committed.store(0, std::memory_order_relaxed);
+  header->checksum = ChecksumOf(*header);
+}
+
+absl::StatusOr<Mapping> MapSealed(int memory) {
+  UniqueFd own(fcntl(memory, F_DUPFD_CLOEXEC, 0));
+  struct stat attributes{};
+  if (!own.valid() || fstat(own.get(), &attributes) != 0) return Errno("cannot open shared memory");
+  const int seals = fcntl(own.get(), F_GET_SEALS);
+  // Memory that can shrink could kill us with SIGBUS.
+  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0) return Damaged("it is not sealed");
+  const auto bytes = static_cast<size_t>(attributes.st_size);
+  if (bytes < kPage) return Damaged("it is too small");
+  return Mapping::Of(std::move(own), bytes);
+}
+
 }  // namespace
 
 class SharedRecords::Impl {
@@ -105,6 +128,7 @@ class SharedRecords::Impl {
   absl::Status TakeOver();
 
   int memory() const { return mapping_.descriptor(); }
+  bool secret() const { return secret_; }
   absl::StatusOr<RecordId> Insert(uint32_t type, std::span<const std::byte> payload);
   absl::Status Replace(RecordId record, std::span<const std::byte> payload);
   void Erase(RecordId record);
@@ -450,27 +474,34 @@ absl::StatusOr<SharedRecords> SharedRecords::Create(const Options& options) {
     return Errno("cannot make shared memory");
   }
   SECRETFS_ASSIGN_OR_RETURN(Mapping mapping, Mapping::Of(std::move(memory), geometry.total));
-  auto* const header = reinterpret_cast<Header*>(mapping.base());
-  header->magic = kMagic;
-  header->layout_version = kLayoutVersion;
-  header->flags = options.secret ? kSecretFlag : 0;
-  header->records = geometry.records;
-  header->blocks = geometry.blocks;
-  header->committed.store(0, std::memory_order_relaxed);
-  header->checksum = ChecksumOf(*header);
+  WriteHeader(mapping, geometry, options.secret);
   return SharedRecords(std::make_unique<Impl>(std::move(mapping), geometry, options.secret));
 }
 
+absl::StatusOr<SharedRecords> SharedRecords::Reset(int memory, size_t bytes_per_record,
+                                                   bool secret) {
+  SECRETFS_ASSIGN_OR_RETURN(Mapping mapping, MapSealed(memory));
+  mapping.ForEachWritten(0, mapping.bytes(), [&mapping](size_t begin, size_t end) {
+    Wipe(mapping.base() + begin, end - begin);
+  });
+  // As large as the memory is; how it was divided before is nobody's word to be taken.
+  const size_t records = mapping.bytes() / (bytes_per_record + sizeof(Entry));
+  constexpr size_t kMost = std::numeric_limits<int32_t>::max();
+  if (records > kMost) return Damaged("it is too large");
+  const size_t heap_offset = GeometryOf(static_cast<uint32_t>(records), 0).heap_offset;
+  if (heap_offset > mapping.bytes() || (mapping.bytes() - heap_offset) / kBlock > kMost) {
+    return Damaged("it has an impossible size");
+  }
+  const Geometry geometry =
+      GeometryOf(static_cast<uint32_t>(records),
+                 static_cast<uint32_t>((mapping.bytes() - heap_offset) / kBlock));
+  if (geometry.total != mapping.bytes()) return Damaged("it has an impossible size");
+  WriteHeader(mapping, geometry, secret);
+  return SharedRecords(std::make_unique<Impl>(std::move(mapping), geometry, secret));
+}
+
 absl::StatusOr<SharedRecords> SharedRecords::Attach(int memory) {
-  UniqueFd own(fcntl(memory, F_DUPFD_CLOEXEC, 0));
-  struct stat attributes{};
-  if (!own.valid() || fstat(own.get(), &attributes) != 0) return Errno("cannot open shared memory");
-  const int seals = fcntl(own.get(), F_GET_SEALS);
-  // Memory that can shrink could kill us with SIGBUS.
-  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0) return Damaged("it is not sealed");
-  const auto bytes = static_cast<size_t>(attributes.st_size);
-  if (bytes < kPage) return Damaged("it is too small");
-  SECRETFS_ASSIGN_OR_RETURN(Mapping mapping, Mapping::Of(std::move(own), bytes));
+  SECRETFS_ASSIGN_OR_RETURN(Mapping mapping, MapSealed(memory));
   const auto& header = *reinterpret_cast<const Header*>(mapping.base());
   if (header.magic != kMagic) return Damaged("it does not begin with our mark");
   if (header.layout_version != kLayoutVersion) {
@@ -479,7 +510,7 @@ absl::StatusOr<SharedRecords> SharedRecords::Attach(int memory) {
                header.layout_version, kLayoutVersion));
   }
   const Geometry geometry = GeometryOf(header.records, header.blocks);
-  if (header.checksum != ChecksumOf(header) || geometry.total != bytes) {
+  if (header.checksum != ChecksumOf(header) || geometry.total != mapping.bytes()) {
     return Damaged("its header is inconsistent");
   }
   const bool secret = (header.flags & kSecretFlag) != 0;
@@ -489,6 +520,7 @@ absl::StatusOr<SharedRecords> SharedRecords::Attach(int memory) {
 }
 
 int SharedRecords::memory() const { return impl_->memory(); }
+bool SharedRecords::secret() const { return impl_->secret(); }
 absl::StatusOr<RecordId> SharedRecords::Insert(uint32_t type, std::span<const std::byte> payload) {
   return impl_->Insert(type, payload);
 }

@@ -42,11 +42,17 @@ class SharedRecords {
   // layout of another version.
   static absl::StatusOr<SharedRecords> Attach(int memory);
 
+  // Memory that Create made, with nothing in it, whatever stands there now: for what another
+  // process damaged. All that was written is wiped. Errors as Attach's for memory that is not
+  // sealed.
+  static absl::StatusOr<SharedRecords> Reset(int memory, size_t bytes_per_record, bool secret);
+
   SharedRecords(SharedRecords&&) noexcept;
   SharedRecords& operator=(SharedRecords&&) noexcept;
   ~SharedRecords();  // the memory stays as it is
 
   int memory() const;  // the memfd, for handing it on
+  bool secret() const;
 
   // ResourceExhausted when it does not fit; nothing has changed then.
   absl::StatusOr<RecordId> Insert(uint32_t type, std::span<const std::byte> payload);

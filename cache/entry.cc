@@ -19,10 +19,51 @@ constexpr Duration kLeastInterval = milliseconds(10);
 // ever.
 constexpr Duration kLongestNegative = std::chrono::hours(1);
 constexpr Duration kLeastTimeToLive = seconds(1);
+constexpr size_t kLongestLeaseId = 4096;
+constexpr size_t kMostLeases = 1024;
 
 // Up to a tenth earlier.
 Duration Jittered(Duration duration, double jitter) {
   return duration - std::chrono::duration_cast<Duration>(duration * (0.1 * jitter));
+}
+
+bool HasSameContent(const providers::Secret& a, const providers::Secret& b) {
+  return a.value.ConstantTimeEquals(b.value) && a.fields.size() == b.fields.size() &&
+         std::equal(a.fields.begin(), a.fields.end(), b.fields.begin(),
+                    [](const auto& one, const auto& other) {
+                      return one.first == other.first &&
+                             one.second.ConstantTimeEquals(other.second);
+                    });
+}
+
+// What a process that was taken over could have written to be believed for longer than anything
+// that it was told.
+void BoundBy(const Policy& policy, MonotonicTime now, SavedEntry& saved) {
+  Freshness::State& freshness = saved.freshness;
+  freshness.negative_until =
+      std::min(freshness.negative_until, SaturatingAdd(now, policy.negative_ttl));
+  saved.retry_at =
+      std::min(saved.retry_at, SaturatingAdd(now, std::max(kLongestNegative, policy.negative_ttl)));
+  if (!policy.grace_on_delete.has_value()) {
+    saved.withdraw_at.reset();
+  } else if (saved.withdraw_at.has_value()) {
+    saved.withdraw_at = std::min(*saved.withdraw_at, SaturatingAdd(now, *policy.grace_on_delete));
+  }
+  std::erase_if(saved.leases, [](const HeldLease& held) {
+    return held.lease.id.empty() || held.lease.id.size() > kLongestLeaseId;
+  });
+  if (saved.leases.size() > kMostLeases) saved.leases.clear();
+  for (HeldLease& held : saved.leases) {
+    held.ends = std::min(held.ends, SaturatingAdd(held.started, held.lease.duration));
+  }
+  // Only a lease that cannot be renewed takes the place of the policy's TTL.
+  const HeldLease* current = saved.leases.empty() ? nullptr : &saved.leases.back();
+  if (current == nullptr || !current->of_current_value || current->lease.renewable) {
+    freshness.bound_alone = false;
+  } else if (freshness.bound_alone) {
+    freshness.bound = std::min<Duration>(
+        freshness.bound, std::max<Duration>(Duration(0), current->ends - current->started));
+  }
 }
 
 bool IsDenied(const absl::Status& status) {
@@ -56,8 +97,10 @@ void Entry::FetchSucceeded(const providers::SecretPtr& secret, MonotonicTime sta
                            const Moment& now, double jitter) {
   ++revision_;
   // Equal versions have equal values, so the object that readers already hold stays, and nothing
-  // has to be published.
-  const bool same = secret_ != nullptr && secret_->version == secret->version;
+  // has to be published. What another process left may say any version.
+  const bool same = secret_ != nullptr && secret_->version == secret->version &&
+                    (!unconfirmed_ || HasSameContent(*secret_, *secret));
+  unconfirmed_ = false;
   if (!same) secret_ = secret;
   withdrawn_ = false;
   deleted_ = false;
@@ -178,8 +221,10 @@ SavedEntry Entry::Save() const {
           retry_at_, deleted_,      withdraw_at_,       leases_};
 }
 
-void Entry::Restore(SavedEntry saved) {
+void Entry::Restore(SavedEntry saved, MonotonicTime now) {
   ++revision_;
+  BoundBy(policy_, now, saved);
+  unconfirmed_ = true;
   secret_ = std::move(saved.secret);
   time_to_live_ = saved.time_to_live;
   freshness_.set_state(std::move(saved.freshness));

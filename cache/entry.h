@@ -76,8 +76,11 @@ class Entry {
 
   // REQUIRES: has_value().
   SavedEntry Save() const;
-  // What Save gave in an earlier process. REQUIRES: nothing has happened here yet.
-  void Restore(SavedEntry saved);
+  // What Save gave in an earlier process, perhaps one that was taken over: no time in it reaches
+  // further than this entry's policy allows, and its value is compared with what the store gives
+  // when it is asked for the first time, although the versions are the same. REQUIRES: nothing has
+  // happened here yet.
+  void Restore(SavedEntry saved, MonotonicTime now);
   // Changes whenever Save would give something else.
   uint64_t revision() const { return revision_; }
 
@@ -134,6 +137,7 @@ class Entry {
   // Set while deleted_ if a grace was given.
   std::optional<MonotonicTime> withdraw_at_;
   bool withdrawn_ = false;
+  bool unconfirmed_ = false;  // restored, and the store was not asked since
   uint64_t fetches_ = 0;
   uint64_t revision_ = 0;
   std::vector<HeldLease> leases_;

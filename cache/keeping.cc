@@ -43,7 +43,7 @@ void Cache::Impl::Restore(Record& record) {
   if (record.entry.has_value() || record.asks_started > 0) return;
   std::optional<SavedEntry> saved = ReadKeptEntry(bytes->bytes(), environment_.Now());
   if (!saved.has_value()) return;
-  record.entry.Restore(*std::move(saved));
+  record.entry.Restore(*std::move(saved), environment_.Now());
   record.kept_revision = record.entry.revision();
   record.asked = true;
   // Whether it changed while no server lived is looked for where a watch would have said so. A

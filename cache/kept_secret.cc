@@ -17,6 +17,7 @@ constexpr uint8_t kListingForm = 101;
 
 // Longest that a lease may last: as nanoseconds it still fits many times.
 constexpr int64_t kMostLeaseSeconds = 1'000'000'000;
+constexpr size_t kLongestName = 64 << 10;
 
 std::string Named(std::string_view prefix, std::initializer_list<std::string_view> parts) {
   std::string name(prefix);
@@ -223,6 +224,13 @@ HeldLease ReadHeldLease(Reader& from, MonotonicTime now) {
   return held;
 }
 
+// One part of a key: anything else, in a listing that another process left, would lead elsewhere.
+// (A store that lists such names is asked again.)
+bool IsNameOfListing(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." && name.size() <= kLongestName &&
+         name.find('/') == std::string_view::npos && name.find('\0') == std::string_view::npos;
+}
+
 }  // namespace
 
 std::string KeptSecretName(const StoreSettings& store, const providers::SecretRef& ref) {
@@ -295,6 +303,7 @@ std::optional<SavedListing> ReadKeptListing(std::span<const std::byte> bytes, Mo
   for (int64_t count = from.Number(); from.sound() && count > 0; --count) {
     providers::ListEntry entry;
     entry.name = from.Text();
+    from.Expect(IsNameOfListing(entry.name));
     entry.is_secret = from.Flag();
     entry.is_prefix = from.Flag();
     entries->push_back(std::move(entry));

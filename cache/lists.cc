@@ -44,6 +44,10 @@ void Lists::Restore(Listing& listing) {
   if (!bytes.has_value()) return;
   std::optional<SavedListing> saved = ReadKeptListing(bytes->bytes(), environment_.Now());
   if (!saved.has_value()) return kept->Erase(name);
+  // No policy is known yet: an error is remembered no longer than by default.
+  saved->freshness.negative_until = std::min(
+      saved->freshness.negative_until, SaturatingAdd(environment_.Now(), Policy().negative_ttl));
+  saved->freshness.bound_alone = false;
   listing.freshness.set_state(std::move(saved->freshness));
   listing.entries = std::move(saved->entries);
   // A watch would have said whether it changed; nobody listened since.

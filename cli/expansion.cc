@@ -62,10 +62,15 @@ bool IsKeyCharacter(char c) {
          c == '.' || c == '_';
 }
 
+// The manifest's reader has compiled the expression once already, so this cannot throw.
+std::regex MatcherOf(const k8s::FindSecrets& find) {
+  return std::regex(find.name_regexp);
+}
+
 void AddFile(const Expansion& expansion, const std::string& name, ExpandedFile file,
              ExpandedFiles& files) {
   const std::string shown = ExpandedName(expansion.what, name);
-  if (shown.empty() || shown == "." || shown.starts_with("..")) {
+  if (!IsFileName(shown)) {
     Log().warn("{}: a name cannot be shown as a file and is left out", expansion.what.origin);
     return;
   }
@@ -93,8 +98,7 @@ asio::awaitable<absl::Status> ExpandExtract(cache::Cache* cache, const Expansion
 
 asio::awaitable<absl::Status> ExpandFind(cache::Cache* cache, const Expansion* expansion,
                                          const k8s::FindSecrets* find, ExpandedFiles* files) {
-  // The manifest's reader has compiled the expression once already, so this cannot throw.
-  const std::regex matcher(find->name_regexp);
+  const std::regex matcher = MatcherOf(*find);
   std::deque<std::string> prefixes{find->path};
   size_t found = 0;
   while (!prefixes.empty()) {
@@ -122,6 +126,14 @@ asio::awaitable<absl::Status> ExpandFind(cache::Cache* cache, const Expansion* e
 }
 
 }  // namespace
+
+bool MatchesFind(const k8s::FindSecrets& find, const std::string& key) {
+  return std::regex_search(key, MatcherOf(find));
+}
+
+bool IsFileName(std::string_view name) {
+  return !name.empty() && name != "." && !name.starts_with("..");
+}
 
 std::string ExpandedName(const k8s::ManifestExpansion& expansion, const std::string& name) {
   std::string shown = name;

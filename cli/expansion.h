@@ -13,6 +13,7 @@
 #include <asio/use_awaitable.hpp>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -48,6 +49,12 @@ asio::awaitable<absl::StatusOr<cache::EntrySnapshot>> ReadEntry(cache::Cache* ca
 
 // The file name of `name`: rewritten, then made a valid key. Empty when nothing usable is left.
 std::string ExpandedName(const k8s::ManifestExpansion& expansion, const std::string& name);
+
+// Whether `find` takes the secret of that key.
+bool MatchesFind(const k8s::FindSecrets& find, const std::string& key);
+
+// Whether an expanded name can be shown as a file.
+bool IsFileName(std::string_view name);
 
 // The names that `extract` makes files of: fields, or the keys of the JSON object that the value
 // is. FailedPrecondition when it is neither.

@@ -16,8 +16,9 @@ namespace secretfs::cli {
 // `kept` may be null, for both: then nothing is written and nothing found.
 void NoteExpandedFiles(const ExpandedFiles& files, KeptValues* kept);
 
-// What an earlier server of the same mount noted; nothing if there is none, or it does not fit
-// these expansions.
+// What an earlier server of the same mount noted; nothing if there is none, or if it is not what
+// these expansions can come to: the note of a server that was taken over must not lead the next one
+// to a secret that the manifest does not name, nor show one under the name of another.
 std::optional<ExpandedFiles> NotedExpandedFiles(const std::vector<Expansion>& expansions,
                                                 const KeptValues* kept);
 

@@ -209,8 +209,11 @@ void FuseChannel::Refuse(std::span<const std::byte> request) {
     case FUSE_BATCH_FORGET:
       return;  // have no reply
   }
-  fuse_out_header refused = {
-      .len = sizeof(fuse_out_header), .error = -ENOTCONN, .unique = header->unique};
+  ReplyError(header->unique, ENOTCONN);
+}
+
+void FuseChannel::ReplyError(uint64_t unique, int error) {
+  fuse_out_header refused = {.len = sizeof(fuse_out_header), .error = -error, .unique = unique};
   iovec part{.iov_base = &refused, .iov_len = sizeof(refused)};
   Write(device_, &part, 1);
 }
@@ -318,6 +321,9 @@ bool FuseChannel::RepeatInitReply(const fuse_in_header& request) {
 }
 
 absl::Status FuseChannel::ReplayInit(const InitExchange& agreed) {
+  if (!IsInitExchange(agreed)) {
+    return absl::DataLossError("what was agreed with the kernel cannot be read");
+  }
   std::vector<std::byte> request = agreed.request;
   std::vector<std::byte> reply;
   {
@@ -363,6 +369,15 @@ void FuseChannel::ServeLeft() {
   for (auto& left : std::exchange(left_, {})) {
     if (!Enter()) return;
     const auto* header = reinterpret_cast<const fuse_in_header*>(left.request.data());
+    // Nothing that a server could write down makes somebody the publisher, who alone may change
+    // things and look hidden names up. What the publisher was at, it begins anew; for anybody else
+    // a change is an error in any case.
+    if (!left.serve || IsPublisher(static_cast<pid_t>(header->pid))) {
+      ReplyError(header->unique, EIO);
+      options_.journal->Erase(left.record);
+      Leave();
+      continue;
+    }
     {
       absl::MutexLock lock(&mutex_);
       waited_since_[header->unique] = left.since;

@@ -171,6 +171,7 @@ class FuseChannel : public std::enable_shared_from_this<FuseChannel> {
   void Dispatch(std::span<std::byte> request);
   void HandToLibfuse(std::span<std::byte> request);
   void Refuse(std::span<const std::byte> request);
+  void ReplyError(uint64_t unique, int error);
   void HandleInterrupt(std::span<const std::byte> request);
   void Stop(StopReason reason);
 

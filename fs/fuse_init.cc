@@ -17,6 +17,8 @@ namespace {
 constexpr uint32_t kAddedFlags = FUSE_PARALLEL_DIROPS | FUSE_ABORT_ERROR;
 // libfuse derives the largest READ from the largest WRITE, which is small because nobody writes.
 constexpr uint16_t kMaxPages = 32;
+// Linux 5.4: older ones are not supported, and their INIT has another form.
+constexpr uint32_t kLeastMinor = 31;
 // FUSE_HAS_RESEND, newer than Debian's linux/fuse.h; of the upper 32 flags.
 constexpr uint32_t kHasResend = 1u << (39 - 32);
 
@@ -39,6 +41,22 @@ void CompleteInitReply(const fuse_in_header& request, const iovec* parts, int co
   auto* reply = static_cast<fuse_init_out*>(parts[1].iov_base);
   reply->flags |= offered->flags & kAddedFlags;
   if ((reply->flags & FUSE_MAX_PAGES) != 0) reply->max_pages = kMaxPages;
+}
+
+bool IsInitExchange(const InitExchange& exchange) {
+  // Up to `flags`, as older kernels send it.
+  constexpr size_t kLeastInit = 16;
+  const auto header = ReadAfter<fuse_in_header>(exchange.request, 0);
+  const size_t body = exchange.request.size() - std::min(exchange.request.size(), sizeof(header));
+  if (body < kLeastInit || body > sizeof(fuse_init_in) || header.opcode != FUSE_INIT ||
+      header.len != exchange.request.size()) {
+    return false;
+  }
+  const auto offered = ReadAfter<fuse_init_in>(exchange.request, sizeof(header));
+  if (offered.major != FUSE_KERNEL_VERSION || offered.minor < kLeastMinor) return false;
+  const auto answer = ReadAfter<fuse_out_header>(exchange.reply, 0);
+  return exchange.reply.size() == sizeof(fuse_out_header) + sizeof(fuse_init_out) &&
+         answer.len == exchange.reply.size() && answer.error == 0;
 }
 
 bool CanResend(const InitExchange& agreed) {

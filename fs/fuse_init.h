@@ -24,6 +24,10 @@ struct InitExchange {
 // Adds to libfuse's reply what it cannot or does not ask for. REQUIRES: `request` is an INIT.
 void CompleteInitReply(const fuse_in_header& request, const iovec* parts, int count);
 
+// Whether these are an INIT and its answer, as far as their form goes: what another server left may
+// be anything.
+bool IsInitExchange(const InitExchange& exchange);
+
 // Whether the kernel of that connection resends what was in flight when it is told to
 // (FUSE_HAS_RESEND, Linux 6.9).
 bool CanResend(const InitExchange& agreed);

@@ -12,7 +12,9 @@ InodeTable::InodeTable() = default;
 InodeTable::~InodeTable() = default;
 
 Inode& InodeTable::Add(InodeNumber parent, std::string name, InodeBody body) {
-  const InodeNumber number(next_number_++);
+  // The first is the root, whatever was reserved.
+  const InodeNumber number = inodes_.empty() ? kRootInode : InodeNumber(next_number_);
+  ReserveBelow(number.value() + 1);
   Inode& inode = inodes_[number];
   inode.number = number;
   inode.parent = parent;

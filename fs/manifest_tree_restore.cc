@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "fs/manifest_tree.h"
 #include "fs/names.h"
+#include "fs/saved_checks.h"
 
 namespace secretfs::fs {
 
@@ -46,17 +47,26 @@ ViewDirectory ManifestTree::BodyOf(const saved::ViewInode& inode) const {
   // There is no view 0: whoever looks into such a directory is told to walk the path again.
   return {.view = directory ? inode.view : 0,
           .directory = directory.value_or(0),
-          .modified = inode.modified};
+          .modified = Bounded(inode.modified)};
 }
 
 void ManifestTree::Restore(const SavedTree& saved, WallTime now,
                            const std::function<const FileSlot*(uint64_t)>& slot_at) {
   const saved::Tree& tree = saved.tree->value;
-  last_generation_time_ = tree.last_generation_time;
-  root_modified_ = tree.root_modified;
+  last_generation_time_ = Bounded(tree.last_generation_time);
+  root_modified_ = Bounded(tree.root_modified);
   swaps_ = tree.swaps;
   table_.AddReference(kRootInode);
-  for (const auto& view : saved.views) RestoreView(view, now, slot_at);
+  for (const auto& view : saved.views) {
+    // Flat: there is one. Atomic: one that is shown, or will be, has a name.
+    const bool can_be = atomic() ? view.value.number < tree.current || !view.value.name.empty()
+                                 : view.value.number == tree.current;
+    if (can_be) {
+      RestoreView(view, now, slot_at);
+    } else {
+      table_.changes().erased.push_back(view.record);
+    }
+  }
   last_view_ = tree.last_view;
   if (!views_.empty()) last_view_ = std::max(last_view_, views_.rbegin()->first);
   newest_ = tree.newest;
@@ -67,6 +77,9 @@ void ManifestTree::Restore(const SavedTree& saved, WallTime now,
   } else if (!views_.contains(newest_)) {
     newest_ = views_.rbegin()->first;
   }
+  auto& root = std::get<ViewDirectory>(table_.Find(kRootInode)->body);
+  root.view = atomic() ? 0 : current_;
+  root.directory = 0;
   SetParents();
   if (atomic()) RestoreLinks(saved, now);
   NoteTree();
@@ -89,8 +102,9 @@ void ManifestTree::RestoreView(const SavedTree::Kept<saved::View>& saved, WallTi
   for (const auto& [path, inode] : saved.value.directories) {
     const std::optional<size_t> index = FindSkeletonDirectory(path);
     const Inode* found = table_.Find(inode);
-    if (!index || found == nullptr || !std::holds_alternative<ViewDirectory>(found->body)) continue;
-    if (view.directories[*index] != InodeNumber()) continue;
+    if (!index || found == nullptr || view.directories[*index] != InodeNumber()) continue;
+    const auto* body = std::get_if<ViewDirectory>(&found->body);
+    if (body == nullptr || body->view != number || body->directory != *index) continue;
     view.directories[*index] = inode;
     // The root has one reference in any case.
     if (inode != kRootInode) table_.AddReference(inode);

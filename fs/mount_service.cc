@@ -3,6 +3,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <random>
 #include <thread>
 #include <utility>
 
@@ -166,6 +167,16 @@ class Service final : public MountService {
   std::thread reaper_;
 };
 
+// A number that no earlier server could name: each has a range of its own, and begins somewhere in
+// it that cannot be guessed.
+uint64_t UnknownNumber(uint64_t generation) {
+  constexpr uint64_t kMostRanges = uint64_t{1} << 17;
+  constexpr int kRangeBits = 44;
+  std::random_device random;
+  const uint64_t within = (uint64_t{random()} << 8 ^ random()) & ((uint64_t{1} << 40) - 1);
+  return (std::min(generation, kMostRanges) << kRangeBits) + within;
+}
+
 absl::Status NotMounted(const std::string& directory) {
   return absl::NotFoundError(Format("{} is not mounted by this process", directory));
 }
@@ -235,9 +246,14 @@ absl::Status Service::Take(GivenMount given, MountSpec spec,
   mount->stopped = std::move(stopped);
   mount->publisher = publisher_.NewMount();
   SECRETFS_ASSIGN_OR_RETURN(mount->state, MountState::Attach(given.state.get()));
+  // What the kernel knows was agreed by somebody; without that nobody can speak to it.
+  if (given.taken_over && held_.distrusts) {
+    return absl::DataLossError("what earlier servers left is not used");
+  }
   MountMemory memory{.state = mount->state.get(),
                      .values = held_.values,
-                     .values_prefix = Format("f/{}/", given.id.value())};
+                     .values_prefix = Format("f/{}/", given.id.value()),
+                     .first_number = given.taken_over ? UnknownNumber(held_.generation) : 0};
   GroupsOf groups_of = [holder = held_.holder](pid_t process) { return holder->GroupsOf(process); };
   mount->operations = Operations::Make(std::move(spec), cache_, clock_, *mount->publisher,
                                        std::move(groups_of), std::move(memory));
@@ -252,8 +268,12 @@ absl::Status Service::TakeOver(ServedMount& mount) {
   const std::optional<MountState::Init> init = mount.state->init();
   // Nothing was agreed yet: INIT itself is in flight.
   if (!init) return mount.channel->TakeOver(std::nullopt, held_.use_resend);
-  return mount.channel->TakeOver(InitExchange{.request = init->request, .reply = init->reply},
-                                 held_.use_resend);
+  const absl::Status taken = mount.channel->TakeOver(
+      InitExchange{.request = init->request, .reply = init->reply}, held_.use_resend);
+  if (absl::IsFailedPrecondition(taken) && !held_.must_agree) {
+    return absl::DataLossError(ToAbsl(MessageOf(taken)));
+  }
+  return taken;
 }
 
 absl::Status Service::StartServing(const MountPtr& mount, std::shared_ptr<MountHands> hands) {

@@ -47,6 +47,10 @@ struct HeldBy {
   pid_t hands_thread = 0;        // of ServerSetup
   uid_t holder_user = 0;
   bool use_resend = true;
+  // Several servers in a row were killed by what they were left: a mount that another server has
+  // served is not taken (DataLoss), and neither is one whose server agreed on something else.
+  bool distrusts = false;
+  bool must_agree = true;
 };
 
 class MountService {

@@ -105,6 +105,18 @@ std::string GenerationName(WallTime time) {
                 calendar.tm_sec, nanoseconds);
 }
 
+bool IsGenerationName(std::string_view name) {
+  constexpr std::string_view kForm = "..0000_00_00_00_00_00.000000000";
+  if (name.size() != kForm.size()) return false;
+  for (size_t i = 0; i < kForm.size(); ++i) {
+    const bool is_digit = name[i] >= '0' && name[i] <= '9';
+    if (kForm[i] == '0' ? !is_digit : name[i] != kForm[i]) return false;
+  }
+  return true;
+}
+
+std::string_view LastComponent(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
 std::string FormatTime(WallTime time) {
   const auto [calendar, nanoseconds] = BreakDown(time);
   return Format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", calendar.tm_year + 1900,

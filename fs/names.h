@@ -19,6 +19,12 @@ inline constexpr std::string_view kTemporaryDataLink = "..data_tmp";
 // "..2006_01_02_15_04_05.123456789", UTC: Kubernetes' form of a generation's name.
 std::string GenerationName(WallTime time);
 
+// Whether GenerationName can have made it.
+bool IsGenerationName(std::string_view name);
+
+// What stands behind the last slash of a path.
+std::string_view LastComponent(std::string_view path);
+
 // "2006-01-02T15:04:05.123Z" (RFC 3339).
 std::string FormatTime(WallTime time);
 

@@ -104,6 +104,9 @@ struct MountMemory {
   // Without it, a version whose content is wanted again is fetched again.
   KeptValues* values = nullptr;
   std::string values_prefix = {};
+  // New inodes have no lower numbers. Of a server that takes over, one that the servers before it
+  // could not know: whoever took one of those over may have shown any number to the kernel.
+  uint64_t first_number = 0;
 };
 
 class Operations {

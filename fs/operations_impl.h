@@ -174,6 +174,10 @@ class OperationsImpl final : public Operations, private cache::Listener {
   // operations_restore.cc
   using SlotsById = std::map<uint64_t, std::shared_ptr<FileSlot>>;
   void StartTree() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes out what no server of this mount can have written (fs/saved_checks.h).
+  void DropUnbelievable(SavedTree& saved) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Instead of restoring it.
+  void StartAnew(const SavedTree& saved) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the saved tree is one of this kind of mount.
   bool Fits(const SavedTree& saved) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RestoreTree(const SavedTree& saved) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -341,6 +345,8 @@ class OperationsImpl final : public Operations, private cache::Listener {
   std::map<uint64_t, PublishPlan> plans_to_resume_ ABSL_GUARDED_BY(mutex_);
   std::map<cache::EntryKey, cache::Policy> keys_to_read_ ABSL_GUARDED_BY(mutex_);
   bool resumes_ ABSL_GUARDED_BY(mutex_) = false;
+  // What an earlier server left was not taken: names that the kernel may still know, until Resume.
+  std::set<std::string> forgotten_names_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace secretfs::fs

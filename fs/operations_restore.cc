@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "fs/names.h"
 #include "fs/operations_impl.h"
+#include "fs/saved_checks.h"
 
 namespace secretfs::fs {
 void OperationsImpl::StartTree() {
@@ -25,31 +26,74 @@ void OperationsImpl::StartTree() {
   }
   SavedTree saved;
   if (outlives()) saved = memory_.state->TakeTree();
+  table_.ReserveBelow(std::min(memory_.first_number, kMostNumber));
+  if (saved.tree) DropUnbelievable(saved);
   if (saved.tree && Fits(saved)) {
     RestoreTree(saved);
-    EraseForgottenContent();
-    return;
+  } else {
+    StartAnew(saved);
   }
-  if (manifest_ != nullptr) manifest_->Start(clock_.WallNow());
-  AddBrowseTrees();
+  EraseForgottenContent();
+}
+
+void OperationsImpl::DropUnbelievable(SavedTree& saved) {
+  auto& erased = table_.changes().erased;
+  const size_t before = erased.size();
+  const auto sift = [&erased](auto& list, const auto& is_believable) {
+    std::erase_if(list, [&](const auto& kept) {
+      if (is_believable(kept.value)) return false;
+      erased.push_back(kept.record);
+      return true;
+    });
+  };
+  const bool manifest = manifest_ != nullptr;
+  sift(saved.inodes, [&](const auto& inode) { return IsBelievable(inode, spec_, manifest); });
+  sift(saved.slots, [&](const auto& slot) { return IsBelievable(slot, spec_); });
+  sift(saved.views, [&](const auto& view) { return manifest && IsBelievable(view, spec_.layout); });
+  sift(saved.plans, [](const auto& plan) { return plan.id != 0 && plan.id <= kMostNumber; });
+  if (erased.size() == before) return;
+  Log().error(
+      "{} things that the last server wrote down of the mount cannot be true, and are not used: "
+      "was it taken over?",
+      erased.size() - before);
+}
+
+// Nothing that the kernel knows exists any more, but its numbers must not come back, and its names
+// must not stay.
+void OperationsImpl::StartAnew(const SavedTree& saved) {
+  auto& erased = table_.changes().erased;
+  const auto erase = [&](const auto& list) {
+    for (const auto& kept : list) erased.push_back(kept.record);
+  };
   if (saved.tree) {
-    // Nothing that the kernel knows exists any more, but its numbers must not come back.
-    Log().warn("the mount was served in another layout before: open files have to be opened again");
-    auto& erased = table_.changes().erased;
-    const auto erase = [&](const auto& list) {
-      for (const auto& kept : list) erased.push_back(kept.record);
-    };
+    Log().warn("the tree of the mount is made anew: open files have to be opened again");
     erase(saved.inodes);
     erase(saved.slots);
     erase(saved.views);
     erase(saved.plans);
     tree_record_ = saved.tree->record;
-    table_.ReserveBelow(saved.tree->value.next_inode);
+    if (saved.tree->value.next_inode <= kMostNumber) {
+      table_.ReserveBelow(saved.tree->value.next_inode);
+    }
+    for (const auto& kept : saved.inodes) {
+      table_.ReserveBelow(kept.value.number.value() + 1);
+      if (kept.value.parent == kRootInode) forgotten_names_.insert(kept.value.name);
+    }
+    forgotten_names_.erase("");
   }
-  EraseForgottenContent();
+  if (manifest_ != nullptr) manifest_->Start(clock_.WallNow());
+  AddBrowseTrees();
+  if (!saved.tree || manifest_ == nullptr) return;
+  for (const DirectoryEntry& entry : manifest_->List(*table_.Find(kRootInode))) {
+    forgotten_names_.insert(entry.name);
+  }
 }
 
 bool OperationsImpl::Fits(const SavedTree& saved) const {
+  if (!IsBelievable(saved.tree->value) || saved.inodes.empty() ||
+      saved.inodes.front().value.number != kRootInode) {
+    return false;
+  }
   const bool has_manifest =
       std::holds_alternative<saved::ViewInode>(saved.inodes.front().value.body);
   if (has_manifest != (manifest_ != nullptr)) return false;
@@ -61,8 +105,8 @@ void OperationsImpl::RestoreTree(const SavedTree& saved) {
   const saved::Tree& tree = saved.tree->value;
   tree_record_ = saved.tree->record;
   table_.ReserveBelow(tree.next_inode);
-  next_slot_ = tree.next_slot;
-  next_plan_ = tree.next_plan;
+  next_slot_ = std::max<uint64_t>(tree.next_slot, 1);
+  next_plan_ = std::max<uint64_t>(tree.next_plan, 1);
   flat_updates_ = tree.flat_updates;
 
   const SlotsById slots = RestoreSlots(saved);
@@ -103,7 +147,7 @@ OperationsImpl::SlotsById OperationsImpl::RestoreSlots(const SavedTree& saved) {
   for (const auto& kept : saved.slots) {
     const std::shared_ptr<FileSlot> slot = RestoreSlot(kept.value);
     slot->id = kept.value.id;
-    slot->last_modified = kept.value.last_modified;
+    slot->last_modified = Bounded(kept.value.last_modified);
     slot->had_version = kept.value.had_version;
     slot->record = kept.record;
     slots.emplace(slot->id, slot);
@@ -155,7 +199,7 @@ bool OperationsImpl::RestoreInode(const SavedTree::Kept<saved::Inode>& kept,
   inode.body = *std::move(body);
   inode.record = kept.record;
   inode.counter = &memory_.state->counter(kept.record);
-  inode.lookups = inode.counter->load(std::memory_order_acquire);
+  inode.SetLookups(std::min(inode.counter->load(std::memory_order_acquire), kMostNumber));
   std::shared_ptr<FileSlot> slot;
   if (const auto* file = std::get_if<FileVersion>(&inode.body)) slot = file->slot;
   if (!table_.Restore(std::move(inode))) return false;
@@ -170,15 +214,15 @@ std::optional<InodeBody> OperationsImpl::RestoreBody(const saved::Inode& saved,
     return manifest_->BodyOf(*view);
   }
   if (const auto* link = std::get_if<saved::LinkInode>(&saved.body)) {
-    return Symlink{.target = link->target, .modified = link->modified};
+    return Symlink{.target = link->target, .modified = Bounded(link->modified)};
   }
   if (const auto* file = std::get_if<saved::FileInode>(&saved.body)) {
     const auto slot = slots.find(file->slot);
     if (slot == slots.end()) return std::nullopt;
     FileVersion version{.slot = slot->second,
                         .bytes = nullptr,
-                        .modified = file->modified,
-                        .fetched = file->fetched,
+                        .modified = Bounded(file->modified),
+                        .fetched = Bounded(file->fetched),
                         .size_told = file->size_told};
     if (!file->size) return version;
     std::optional<SecretBytes> bytes;
@@ -198,7 +242,7 @@ std::optional<InodeBody> OperationsImpl::RestoreBody(const saved::Inode& saved,
   directory->path = browse.path;
   directory->store_path = browse.store_path;
   directory->is_root = browse.is_root;
-  directory->modified = browse.modified;
+  directory->modified = Bounded(browse.modified);
   directory->is_prefix = browse.is_prefix;
   directory->is_secret = browse.is_secret;
   directory->facts_at = clock_.Now();
@@ -214,13 +258,24 @@ void OperationsImpl::RestoreBrowseTrees(const SavedTree& saved, const SlotsById&
     BrowseDirectory::Child child;
   };
   std::map<InodeNumber, NamedChild> named;
+  // Whether what says that it stands in `parent` does so by its path too. (A parent that the kernel
+  // forgot first is gone.)
+  const auto stands_in = [this](InodeNumber parent_number, size_t tree, const std::string& path) {
+    const BrowseDirectory* parent = FindBrowseDirectory(parent_number);
+    if (parent == nullptr) return true;
+    const size_t slash = path.rfind('/');
+    return parent->tree == tree &&
+           parent->path == (slash == std::string::npos ? "" : path.substr(0, slash));
+  };
   for (const auto& kept : saved.inodes) {
     const auto* browse = std::get_if<saved::BrowseInode>(&kept.value.body);
     const InodeNumber number = kept.value.number;
     if (browse == nullptr || FindBrowseDirectory(number) == nullptr) continue;
     if (browse->is_root) {
-      roots[browse->tree] = number;
-    } else if (browse->named) {
+      // The first: of a tree that is the whole mount, the root.
+      InodeNumber& root = roots[browse->tree];
+      if (root == InodeNumber()) root = number;
+    } else if (browse->named && stands_in(kept.value.parent, browse->tree, browse->path)) {
       table_.AddReference(number);
       named[number] = {.parent = kept.value.parent,
                        .name = kept.value.name,
@@ -235,7 +290,10 @@ void OperationsImpl::RestoreBrowseTrees(const SavedTree& saved, const SlotsById&
     keys_to_read_.emplace(key, spec.policy);
   }
   for (const auto& [id, slot] : slots) {
-    if (slot->manifest_index || slot->current == InodeNumber()) continue;
+    if (slot->manifest_index || slot->current == InodeNumber() ||
+        !stands_in(slot->parent, slot->browse_tree, slot->path)) {
+      continue;
+    }
     named[slot->current] = {.parent = slot->parent,
                             .name = slot->name,
                             .child = {.directory = InodeNumber(), .file = slot}};
@@ -257,8 +315,13 @@ void OperationsImpl::RestoreBrowseTrees(const SavedTree& saved, const SlotsById&
 
 void OperationsImpl::RestorePlans(const SavedTree& saved, const SlotsById& slots) {
   for (const auto& kept : saved.plans) {
+    PublishPlan plan = kept.value.plan;
+    fs::DropUnbelievable(plan);
     PlanUnderWay& under_way = plans_[kept.value.id];
-    under_way.generation = manifest_ != nullptr ? kept.value.generation : 0;
+    // One that is over, or never was, is not switched to.
+    const bool leads_there = manifest_ != nullptr && plan.data_target &&
+                             manifest_->GenerationOf(*plan.data_target) == kept.value.generation;
+    under_way.generation = leads_there ? kept.value.generation : 0;
     under_way.record = kept.record;
     for (const uint64_t id : kept.value.slots) {
       const auto slot = slots.find(id);
@@ -266,7 +329,7 @@ void OperationsImpl::RestorePlans(const SavedTree& saved, const SlotsById& slots
       ++slot->second->unpublished;
       under_way.slots.push_back(slot->second);
     }
-    plans_to_resume_[kept.value.id] = kept.value.plan;
+    plans_to_resume_[kept.value.id] = std::move(plan);
     next_plan_ = std::max(next_plan_, kept.value.id + 1);
   }
 }
@@ -325,8 +388,17 @@ void OperationsImpl::Resume() {
   std::map<cache::EntryKey, cache::Policy> keys;
   {
     TreeLock lock(*this);
-    if (!std::exchange(resumes_, false)) return;
+    if (!forgotten_names_.empty()) {
+      PublishPlan plan;
+      plan.stale_directories.push_back(kRootInode);
+      for (const std::string& name : std::exchange(forgotten_names_, {})) {
+        plan.stale_names.push_back({.parent = kRootInode, .name = name, .path = name});
+      }
+      Begin(plan);
+      plans.push_back(std::move(plan));
+    }
     bool newest_is_told = false, moves_link = false;
+    resumes_ = false;
     for (auto& [id, plan] : plans_to_resume_) {
       const auto under_way = plans_.find(id);
       if (under_way == plans_.end()) continue;

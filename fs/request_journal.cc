@@ -1,5 +1,6 @@
 #include "fs/request_journal.h"
 
+#include <fcntl.h>
 #include <linux/fuse.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -17,6 +18,17 @@ namespace secretfs::fs {
 namespace {
 
 constexpr uint64_t kMagic = 0x316c6e726a736673;  // "sfsjrnl1"
+// The kernel asks for less.
+constexpr uint32_t kLargestRead = 2 << 20;
+constexpr uint32_t kLargestAttribute = 64 << 10;
+// Up to `flags`, as kernels before 5.17 sent it.
+constexpr size_t kLeastInit = 16;
+
+// Since the machine was started, and not in the future.
+MonotonicTime PlausibleSince(int64_t since) {
+  const MonotonicTime now = std::chrono::steady_clock::now();
+  return std::clamp(MonotonicTime(std::chrono::nanoseconds(since)), MonotonicTime(), now);
+}
 
 // Of a request that the kernel gave completely; nothing otherwise.
 std::optional<fuse_in_header> CompleteHeader(std::span<const std::byte> bytes) {
@@ -27,10 +39,71 @@ std::optional<fuse_in_header> CompleteHeader(std::span<const std::byte> bytes) {
   return header;
 }
 
-// Requests without a reply: nobody waits for them, and taking a FORGET twice would be worse than
-// not at all.
-bool HasReply(uint32_t opcode) {
-  return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_INTERRUPT;
+// What becomes of a request that another server left. Those without a reply are dropped: nobody
+// waits for them, and taking a FORGET twice would be worse than not at all.
+enum class Use { kServe, kRefuse, kDrop };
+
+// Whether what follows the header is `count` names, each ended by its NUL, and nothing else.
+bool AreNames(std::span<const std::byte> body, int count) {
+  for (; count > 0; --count) {
+    const auto end = std::find(body.begin(), body.end(), std::byte{0});
+    if (end == body.end() || end == body.begin()) return false;
+    body = body.subspan(static_cast<size_t>(end - body.begin()) + 1);
+  }
+  return body.empty();
+}
+
+Use UseOf(const fuse_in_header& header, std::span<const std::byte> request) {
+  const std::span<const std::byte> body = request.subspan(sizeof(header));
+  const auto serve_if = [](bool right) { return right ? Use::kServe : Use::kDrop; };
+  switch (header.opcode) {
+    case FUSE_FORGET:
+    case FUSE_BATCH_FORGET:
+    case FUSE_INTERRUPT:
+      return Use::kDrop;
+    case FUSE_LOOKUP:
+      return serve_if(AreNames(body, 1));
+    case FUSE_GETATTR:
+      return serve_if(body.size() == sizeof(fuse_getattr_in));
+    case FUSE_OPEN:
+    case FUSE_OPENDIR: {
+      fuse_open_in open = {};
+      if (body.size() != sizeof(open)) return Use::kDrop;
+      memcpy(&open, body.data(), sizeof(open));
+      // Who opens for writing is the publisher, or gets an error anyway.
+      return (open.flags & O_ACCMODE) == O_RDONLY ? Use::kServe : Use::kRefuse;
+    }
+    case FUSE_READ:
+    case FUSE_READDIR:
+    case FUSE_READDIRPLUS: {
+      fuse_read_in read = {};
+      if (body.size() != sizeof(read)) return Use::kDrop;
+      memcpy(&read, body.data(), sizeof(read));
+      return serve_if(read.size <= kLargestRead);
+    }
+    case FUSE_GETXATTR:
+    case FUSE_LISTXATTR: {
+      fuse_getxattr_in get = {};
+      if (body.size() < sizeof(get)) return Use::kDrop;
+      memcpy(&get, body.data(), sizeof(get));
+      const int names = header.opcode == FUSE_GETXATTR ? 1 : 0;
+      return serve_if(get.size <= kLargestAttribute && AreNames(body.subspan(sizeof(get)), names));
+    }
+    case FUSE_RELEASE:
+    case FUSE_RELEASEDIR:
+      return serve_if(body.size() == sizeof(fuse_release_in));
+    case FUSE_FLUSH:
+      return serve_if(body.size() == sizeof(fuse_flush_in));
+    case FUSE_ACCESS:
+      return serve_if(body.size() == sizeof(fuse_access_in));
+    case FUSE_READLINK:
+    case FUSE_STATFS:
+      return serve_if(body.empty());
+    case FUSE_INIT:
+      return serve_if(body.size() >= kLeastInit && body.size() <= sizeof(fuse_init_in));
+    default:
+      return Use::kRefuse;
+  }
 }
 
 void RaiseTo(std::atomic<uint32_t>& mark, size_t value) {
@@ -88,8 +161,13 @@ RequestJournal::Record& RequestJournal::record(size_t index) {
                                     index * sizeof(Record));
 }
 
-absl::StatusOr<std::unique_ptr<RequestJournal>> RequestJournal::Attach(int memory) {
+absl::StatusOr<std::unique_ptr<RequestJournal>> RequestJournal::Attach(int memory, bool afresh) {
   struct stat attributes = {};
+  const int seals = fcntl(memory, F_GET_SEALS);
+  // Memory that can shrink could kill us with SIGBUS.
+  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0) {
+    return absl::DataLossError("the journal of requests is not sealed");
+  }
   if (fstat(memory, &attributes) != 0 || static_cast<size_t>(attributes.st_size) < BytesNeeded()) {
     return absl::DataLossError("the journal of requests is too small: it is not from this version");
   }
@@ -99,6 +177,7 @@ absl::StatusOr<std::unique_ptr<RequestJournal>> RequestJournal::Attach(int memor
         Format("cannot map the journal of requests: {}", strerror(errno)));
   }
   auto* header = static_cast<Header*>(mapped);
+  if (afresh) memset(mapped, 0, BytesNeeded());
   if (header->magic == 0) header->magic = kMagic;
   if (header->magic != kMagic) {
     munmap(mapped, BytesNeeded());
@@ -126,7 +205,9 @@ void RequestJournal::CollectFree() {
   const uint32_t used = std::min<uint32_t>(header().records_used, kRecords);
   free_.reserve(kRecords);
   for (uint32_t i = kRecords; i > 0; --i) {
-    if (i <= used && record(i - 1).state != Record::kFree) continue;
+    // What is neither free nor written was never one of ours, and would take the place for ever.
+    if (i <= used && record(i - 1).state == Record::kWritten) continue;
+    if (i <= used) record(i - 1).state = Record::kFree;
     free_.push_back(i - 1);
   }
 }
@@ -136,17 +217,21 @@ void RequestJournal::TakeFromBuffers(MountId mount, std::vector<Left>& left) {
   for (uint32_t i = 0; i < used; ++i) {
     Slot& from = slot(i);
     if (from.mount != mount.value()) continue;
-    const auto header = CompleteHeader(from.request);
-    if (header && HasReply(header->opcode)) {
-      const MonotonicTime since{std::chrono::nanoseconds(from.since)};
-      const auto request = std::span(from.request).first(header->len);
+    // Copied first: nobody but us shall be able to change what was checked.
+    const std::vector<std::byte> bytes(from.request, from.request + kBufferBytes);
+    const auto header = CompleteHeader(bytes);
+    if (header.has_value()) {
+      const auto request = std::span(bytes).first(header->len);
+      const Use use = UseOf(*header, request);
+      const MonotonicTime since = PlausibleSince(from.since);
       // Into a record first, so that a server that dies in the middle of this loses nothing. What
       // is too long for one (it cannot be parked) has only this chance.
-      if (Park(mount, since, request).value() == 0) {
+      if (use != Use::kDrop && Park(mount, since, request).value() == 0) {
         left.push_back({.record = JournalRecord(0),
                         .mount = mount,
                         .since = since,
-                        .request = {request.begin(), request.end()}});
+                        .request = {request.begin(), request.end()},
+                        .serve = use == Use::kServe});
       }
     }
     EndRead(i);
@@ -164,19 +249,37 @@ std::vector<RequestJournal::Left> RequestJournal::LeftOf(MountId mount) {
         candidate.mount != mount.value()) {
       continue;
     }
-    const auto header = CompleteHeader(candidate.request);
-    if (!header || !HasReply(header->opcode) || !seen.insert(header->unique).second) {
+    const std::vector<std::byte> bytes(candidate.request, candidate.request + kRecordBytes);
+    const auto header = CompleteHeader(bytes);
+    const Use use =
+        header.has_value() ? UseOf(*header, std::span(bytes).first(header->len)) : Use::kDrop;
+    if (use == Use::kDrop || !header.has_value() || !seen.insert(header->unique).second) {
       Erase(JournalRecord(i + 1));
       continue;
     }
     left.push_back({.record = JournalRecord(i + 1),
                     .mount = mount,
-                    .since = MonotonicTime(std::chrono::nanoseconds(candidate.since)),
-                    .request = {candidate.request, candidate.request + header->len}});
+                    .since = PlausibleSince(candidate.since),
+                    .request = {bytes.begin(), bytes.begin() + header->len},
+                    .serve = use == Use::kServe});
   }
   std::stable_sort(left.begin(), left.end(),
                    [](const Left& a, const Left& b) { return a.since < b.since; });
   return left;
+}
+
+void RequestJournal::EraseAllBut(const std::vector<MountId>& mounts) {
+  const auto is_gone = [&mounts](uint32_t mount) {
+    return std::find(mounts.begin(), mounts.end(), MountId(mount)) == mounts.end();
+  };
+  const uint32_t used = std::min<uint32_t>(header().records_used, kRecords);
+  for (uint32_t i = 0; i < used; ++i) {
+    Record& candidate = record(i);
+    if (candidate.state.load(std::memory_order_acquire) == Record::kWritten &&
+        is_gone(candidate.mount)) {
+      Erase(JournalRecord(i + 1));
+    }
+  }
 }
 
 std::span<std::byte> RequestJournal::Buffer(size_t worker) { return slot(worker).request; }

@@ -9,9 +9,13 @@
 // the buffer's next use; one that is parked moves to a record of its own until it is answered.
 //
 // Thread-safety: a buffer belongs to one worker; all else may be called from any thread. One
-// process at a time writes. Attach trusts nothing that it reads.
+// process at a time writes.
 //
-// It knows requests as bytes with the kernel's header in front, and answers nothing itself.
+// What another server left is believed as little as can be: whoever took that one over could write
+// any request. Handed on is what has the form of a request that only reads, with every length
+// checked, so that whoever parses it finds what he expects. Requests that change (the publisher's,
+// who repeats them) are given back as such, to be refused by their number. It answers nothing
+// itself.
 
 #include <chrono>
 #include <cstddef>
@@ -44,8 +48,9 @@ class RequestJournal {
   // What the memory must have.
   static size_t BytesNeeded();
 
-  // `memory` is duplicated; all zero stands for a new journal. DataLoss when it is not ours.
-  static absl::StatusOr<std::unique_ptr<RequestJournal>> Attach(int memory);
+  // `memory` is duplicated; all zero stands for a new journal. DataLoss when it is not ours; with
+  // `afresh`, whatever stands there is wiped first.
+  static absl::StatusOr<std::unique_ptr<RequestJournal>> Attach(int memory, bool afresh = false);
   // In memory that goes with the process: for mounts without a holder.
   static absl::StatusOr<std::unique_ptr<RequestJournal>> MakePrivate();
   ~RequestJournal();
@@ -56,12 +61,15 @@ class RequestJournal {
   struct Left {
     JournalRecord record;
     MountId mount;
-    MonotonicTime since;
+    MonotonicTime since;  // not in the future
     std::vector<std::byte> request;
+    bool serve = true;  // false: to be answered with an error, and never to be parsed
   };
   // All of `mount`, oldest first. Each stays in its record until that is erased. REQUIRES: no
   // worker has begun to read.
   std::vector<Left> LeftOf(MountId mount);
+  // Frees what belongs to other mounts than these: they have ended.
+  void EraseAllBut(const std::vector<MountId>& mounts);
 
   // The buffer of one worker; kBufferBytes.
   std::span<std::byte> Buffer(size_t worker);

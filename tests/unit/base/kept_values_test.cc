@@ -121,5 +121,27 @@ TEST(KeptValues, ThreadsMayShareIt) {
   EXPECT_EQ(values->size(), 0u);
 }
 
+// A flag in the memory says whether what goes is wiped: without it, values would stay.
+TEST(KeptValues, MemoryThatWouldNotBeWipedIsRefused) {
+  const SharedRecords plain = MakeRecords({.bytes = 4096, .records = 16, .secret = false});
+  EXPECT_TRUE(absl::IsDataLoss(KeptValues::Attach(plain.memory()).status()));
+}
+
+TEST(KeptValues, DamagedMemoryIsUsedAfresh) {
+  const auto values = Make();
+  values->Put("a", Bytes("planted-value"));
+  // Everything but the header.
+  const std::string garbage(4096, '\x5a');
+  ASSERT_EQ(pwrite(values->memory(), garbage.data(), garbage.size(), 128), 4096);
+  const auto next = KeptValues::AttachLater(values->memory());
+  ASSERT_TRUE(absl::IsDataLoss(next->Open()));
+  const absl::Status opened = next->OpenAfresh();
+  ASSERT_TRUE(opened.ok()) << opened;
+  EXPECT_EQ(next->size(), 0u);
+  EXPECT_EQ(ContentOf(next->memory()).find("planted-value"), std::string::npos);
+  EXPECT_TRUE(next->Put("b", Bytes("new")));
+  EXPECT_EQ(Get(**KeptValues::Attach(next->memory()), "b"), "new");
+}
+
 }  // namespace
 }  // namespace secretfs

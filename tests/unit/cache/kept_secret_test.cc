@@ -114,7 +114,7 @@ TEST(KeptSecret, WhateverIsReadCanBeUsed) {
     if (!saved.has_value()) continue;
     ++read;
     Entry entry(EntryKey{StoreId(1), {"key", ""}});
-    entry.Restore(*std::move(saved));
+    entry.Restore(*std::move(saved), kNow);
     entry.AdvanceTo(kNow);
     for (const MonotonicTime now : {kNow, kNow + hours(100)}) {
       (void)entry.SnapshotAt({now, WallTime(hours(500'000))}, false, std::max(now, entry.AskAt()));
@@ -167,6 +167,16 @@ TEST(KeptListing, ReadsWhatItWroteAndNothingElse) {
     EXPECT_FALSE(ReadKeptListing(written.bytes().subspan(0, size), kNow).has_value()) << size;
   }
   EXPECT_FALSE(ReadKeptEntry(written.bytes(), kNow).has_value());
+}
+
+TEST(KeptSecret, AListingHoldsSingleNames) {
+  for (const char* name : {"", ".", "..", "../other", "a/b", "/"}) {
+    SavedListing listing;
+    listing.freshness.fetched = Moment{kNow, WallTime()};
+    listing.entries = std::make_shared<const std::vector<providers::ListEntry>>(
+        std::vector<providers::ListEntry>{{.name = name, .is_secret = true, .is_prefix = false}});
+    EXPECT_FALSE(ReadKeptListing(WriteKeptListing(listing).bytes(), kNow).has_value()) << name;
+  }
 }
 
 }  // namespace

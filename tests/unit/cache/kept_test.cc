@@ -2,6 +2,7 @@
 // a shutdown.
 
 #include "base/kept_values.h"
+#include "cache/kept_secret.h"
 #include "tests/unit/cache/cache_fixture.h"
 
 namespace secretfs::cache {
@@ -515,6 +516,68 @@ TEST_F(KeptTest, AListingOfWhatIsGoneIsErased) {
   provider_->Remove("app/a");
   EXPECT_FALSE(List("app", {}, true)->ok());
   EXPECT_EQ(kept_->size(), 0u);
+}
+
+// --- what a server that was taken over could have left
+
+class HostileKeptTest : public KeptTest {
+ protected:
+  void Tamper(const std::string& key, const std::function<void(SavedEntry&)>& change) {
+    StoreSettings settings;
+    settings.name = "vault";
+    settings.identity = "me";
+    const std::string name = KeptSecretName(settings, {key, ""});
+    const std::optional<SecretBytes> kept = kept_->Get(name);
+    ASSERT_TRUE(kept.has_value());
+    std::optional<SavedEntry> entry = ReadKeptEntry(kept->bytes(), clock_.Now());
+    ASSERT_TRUE(entry.has_value());
+    change(*entry);
+    ASSERT_TRUE(kept_->Put(name, WriteKeptEntry(*entry).bytes()));
+  }
+  static providers::SecretPtr Forged(const providers::SecretPtr& secret) {
+    auto forged = std::make_shared<providers::Secret>();
+    forged->value = SecretBytes::CopyOf(std::string_view("forged"));
+    forged->version = secret->version;
+    return forged;
+  }
+};
+
+// Under the version that the store has: nothing but the bytes themselves tells.
+TEST_F(HostileKeptTest, AForgedValueGoesWhenTheStoreIsAskedAlthoughTheVersionIsTheSame) {
+  Have("a", "true");
+  Tamper("a", [](SavedEntry& entry) { entry.secret = Forged(entry.secret); });
+  Restart();
+  Keep("a");
+  EXPECT_EQ(Text(Read("a")), "forged");
+  Advance(seconds(70));
+  EXPECT_EQ(Text(Read("a")), "true");
+}
+
+TEST_F(HostileKeptTest, AForgedValueIsNotFreshForLongerThanThePolicySays) {
+  Have("a", "true");
+  Tamper("a", [](SavedEntry& entry) {
+    entry.secret = Forged(entry.secret);
+    entry.freshness.bound_alone = true;
+    entry.freshness.bound = Duration::max();
+    entry.retry_at = MonotonicTime(hours(1'000'000));
+  });
+  Restart();
+  Keep("a");
+  Advance(seconds(70));
+  EXPECT_EQ(Text(Read("a")), "true");
+}
+
+TEST_F(HostileKeptTest, AForgedRefusalIsForgotten) {
+  Have("a", "true");
+  Tamper("a", [](SavedEntry& entry) {
+    entry.freshness.must_ask = true;
+    entry.freshness.last_error = absl::PermissionDeniedError("forged");
+    entry.freshness.negative_until = MonotonicTime::max();
+  });
+  Restart();
+  Keep("a");
+  Advance(seconds(10));
+  EXPECT_EQ(Text(Read("a")), "true");
 }
 
 }  // namespace

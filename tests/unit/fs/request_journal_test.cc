@@ -1,5 +1,6 @@
 #include "fs/request_journal.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/fuse.h>
@@ -21,7 +22,8 @@ using ::testing::SizeIs;
 constexpr MountId kMount{1};
 
 std::vector<std::byte> Request(uint64_t unique, uint32_t opcode = FUSE_LOOKUP, size_t body = 8) {
-  std::vector<std::byte> bytes(sizeof(fuse_in_header) + body);
+  std::vector<std::byte> bytes(sizeof(fuse_in_header) + body, std::byte{'n'});
+  if (body > 0) bytes.back() = std::byte{0};  // a name
   fuse_in_header header = {};
   header.len = static_cast<uint32_t>(bytes.size());
   header.opcode = opcode;
@@ -30,11 +32,16 @@ std::vector<std::byte> Request(uint64_t unique, uint32_t opcode = FUSE_LOOKUP, s
   return bytes;
 }
 
+// As the holder makes it.
+UniqueFd JournalMemory() {
+  UniqueFd memory(memfd_create("journal", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  EXPECT_EQ(ftruncate(memory.get(), static_cast<off_t>(RequestJournal::BytesNeeded())), 0);
+  EXPECT_EQ(fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
+  return memory;
+}
+
 class RequestJournalTest : public ::testing::Test {
  protected:
-  RequestJournalTest() {
-    EXPECT_EQ(ftruncate(memory_.get(), static_cast<off_t>(RequestJournal::BytesNeeded())), 0);
-  }
   std::unique_ptr<RequestJournal> Attach() { return *RequestJournal::Attach(memory_.get()); }
 
   // What read(2) does.
@@ -53,7 +60,7 @@ class RequestJournalTest : public ::testing::Test {
     return uniques;
   }
 
-  const UniqueFd memory_{memfd_create("journal", MFD_CLOEXEC)};
+  const UniqueFd memory_ = JournalMemory();
 };
 
 MonotonicTime At(int seconds) { return MonotonicTime(std::chrono::seconds(seconds)); }
@@ -146,12 +153,111 @@ TEST_F(RequestJournalTest, TrustsNoLengthThatItReads) {
   EXPECT_THAT(Attach()->LeftOf(kMount), IsEmpty());
 }
 
+TEST_F(RequestJournalTest, MemoryThatCouldShrinkIsRefused) {
+  const UniqueFd memory(memfd_create("journal", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  ASSERT_EQ(ftruncate(memory.get(), static_cast<off_t>(RequestJournal::BytesNeeded())), 0);
+  EXPECT_TRUE(absl::IsDataLoss(RequestJournal::Attach(memory.get()).status()));
+}
+
+// --- what a server that was taken over could have written
+
+template <typename Body>
+std::vector<std::byte> RequestWith(uint64_t unique, uint32_t opcode, const Body& body) {
+  std::vector<std::byte> bytes = Request(unique, opcode, sizeof(body));
+  memcpy(bytes.data() + sizeof(fuse_in_header), &body, sizeof(body));
+  return bytes;
+}
+
+TEST_F(RequestJournalTest, ChangesAreNeverServed) {
+  auto journal = Attach();
+  uint64_t unique = 1;
+  for (const uint32_t opcode : {FUSE_SYMLINK, FUSE_RENAME, FUSE_RENAME2, FUSE_UNLINK, FUSE_SETATTR,
+                                FUSE_WRITE, FUSE_MKDIR, FUSE_SETXATTR, FUSE_IOCTL}) {
+    journal->Park(kMount, At(1), Request(unique++, opcode, 40));
+  }
+  fuse_open_in open = {};
+  open.flags = O_RDWR;
+  journal->Park(kMount, At(1), RequestWith(unique++, FUSE_OPEN, open));
+  journal->Park(kMount, At(1), Request(unique++, 4711));
+  const auto left = Attach()->LeftOf(kMount);
+  EXPECT_THAT(left, SizeIs(unique - 1));
+  for (const auto& request : left) EXPECT_FALSE(request.serve);
+  open.flags = O_RDONLY;
+  auto again = Attach();
+  again->Park(MountId(2), At(1), RequestWith(1, FUSE_OPEN, open));
+  ASSERT_THAT(again->LeftOf(MountId(2)), SizeIs(1));
+  EXPECT_TRUE(again->LeftOf(MountId(2))[0].serve);
+}
+
+// libfuse believes the kernel's lengths, and would read beyond the request.
+TEST_F(RequestJournalTest, RequestsOfAWrongFormAreDropped) {
+  auto journal = Attach();
+  auto unended = Request(1);
+  unended.back() = std::byte{'n'};
+  auto two_names = Request(2, FUSE_LOOKUP, 8);
+  two_names[two_names.size() - 3] = std::byte{0};
+  fuse_read_in huge = {};
+  huge.size = UINT32_MAX;
+  fuse_getxattr_in attribute = {};
+  for (const auto& request :
+       {unended, two_names, Request(3, FUSE_LOOKUP, 0), Request(4, FUSE_LOOKUP, 1),
+        Request(5, FUSE_READ, 8), RequestWith(6, FUSE_READ, huge), Request(7, FUSE_GETATTR, 3),
+        RequestWith(8, FUSE_GETXATTR, attribute), Request(9, FUSE_READLINK, 8),
+        Request(10, FUSE_INIT, 12), Request(11, FUSE_OPENDIR, 0), Request(12, FUSE_RELEASE, 1)}) {
+    ASSERT_NE(journal->Park(kMount, At(1), request), JournalRecord());
+  }
+  EXPECT_THAT(Attach()->LeftOf(kMount), IsEmpty());
+}
+
+TEST_F(RequestJournalTest, NobodyWaitedSinceTomorrow) {
+  auto journal = Attach();
+  const MonotonicTime now = std::chrono::steady_clock::now();
+  journal->Park(kMount, now + std::chrono::hours(24), Request(1));
+  journal->Park(kMount, MonotonicTime::max(), Request(2));
+  journal->Park(kMount, MonotonicTime::min(), Request(3));
+  for (const auto& left : Attach()->LeftOf(kMount)) {
+    EXPECT_GE(left.since, MonotonicTime());
+    EXPECT_LE(left.since, std::chrono::steady_clock::now());
+  }
+}
+
+// Otherwise no request could be parked any more.
+TEST_F(RequestJournalTest, RecordsThatWereNeverOursAreFreed) {
+  auto journal = Attach();
+  for (uint64_t i = 0; i < RequestJournal::kRecords; ++i) {
+    journal->Park(MountId(i % 2 == 0 ? 77 : 78), At(1), Request(i + 1));
+  }
+  journal = Attach();
+  ASSERT_EQ(journal->Park(kMount, At(1), Request(1)), JournalRecord());
+  journal->EraseAllBut({kMount, MountId(78)});
+  EXPECT_NE(journal->Park(kMount, At(1), Request(1)), JournalRecord());
+  EXPECT_THAT(Attach()->LeftOf(MountId(77)), IsEmpty());
+  EXPECT_THAT(Attach()->LeftOf(MountId(78)), SizeIs(RequestJournal::kRecords / 2));
+
+  // Garbage over everything but the mark: read to its end, and room is left.
+  std::vector<char> garbage(RequestJournal::BytesNeeded() - 8, '\x5a');
+  ASSERT_EQ(pwrite(memory_.get(), garbage.data(), garbage.size(), 8),
+            static_cast<ssize_t>(garbage.size()));
+  journal = Attach();
+  EXPECT_THAT(journal->LeftOf(kMount), IsEmpty());
+  EXPECT_NE(journal->Park(kMount, At(1), Request(1)), JournalRecord());
+}
+
+TEST_F(RequestJournalTest, CanBeginAfresh) {
+  Attach()->Park(kMount, At(1), Request(1));
+  const uint64_t other = 42;
+  ASSERT_EQ(pwrite(memory_.get(), &other, sizeof(other), 0), 8);
+  const auto journal = RequestJournal::Attach(memory_.get(), /*afresh=*/true);
+  ASSERT_TRUE(journal.ok()) << journal.status();
+  EXPECT_THAT((*journal)->LeftOf(kMount), IsEmpty());
+  EXPECT_THAT(Attach()->LeftOf(kMount), IsEmpty());
+}
+
 // A reader process that is killed at a random moment has, for each request it got, either answered
 // it or left it in the journal.
 TEST_F(RequestJournalTest, NoRequestIsLostHoweverTheReaderDies) {
   for (int round = 0; round < 40; ++round) {
-    const UniqueFd memory(memfd_create("journal", MFD_CLOEXEC));
-    ASSERT_EQ(ftruncate(memory.get(), static_cast<off_t>(RequestJournal::BytesNeeded())), 0);
+    const UniqueFd memory = JournalMemory();
     int ends[2];
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
     const pid_t reader = fork();

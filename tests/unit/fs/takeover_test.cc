@@ -2,6 +2,7 @@
 // had been killed, the second takes over from what outlives it. The kernel is played by a fake;
 // real ones are in tests/integration.
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -27,8 +28,9 @@ constexpr MountId kTakenMount{3};
 constexpr uint64_t kResent = uint64_t{1} << 63;
 
 UniqueFd JournalMemory() {
-  UniqueFd memory(memfd_create("journal", MFD_CLOEXEC));
+  UniqueFd memory(memfd_create("journal", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   EXPECT_EQ(ftruncate(memory.get(), static_cast<off_t>(RequestJournal::BytesNeeded())), 0);
+  EXPECT_EQ(fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
   return memory;
 }
 
