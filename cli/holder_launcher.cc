@@ -1,7 +1,6 @@
 #include "cli/holder_launcher.h"
 
 #include <fcntl.h>
-#include <pwd.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,46 +13,12 @@
 #include "base/text.h"
 #include "cli/control/control_path.h"
 #include "cli/control/control_server.h"
+#include "cli/server_user.h"
 #include "fs/holder/holder_launch.h"
 #include "k8s/manifest/scalars.h"
 
 namespace secretfs::cli {
 namespace {
-
-// What Debian calls nobody: a user without rights, for when there is none of our own.
-constexpr uid_t kNobody = 65534;
-
-struct User {
-  uid_t uid = 0;
-  gid_t gid = 0;
-};
-
-std::optional<User> FindUser(const char* name) {
-  const passwd* entry = getpwnam(name);
-  if (entry == nullptr) return std::nullopt;
-  return User{.uid = entry->pw_uid, .gid = entry->pw_gid};
-}
-
-// As whom the server runs; nothing: as this user.
-absl::StatusOr<std::optional<User>> ServerUser(const std::string& wanted) {
-  if (geteuid() != 0) {
-    if (wanted.empty()) return std::nullopt;
-    return absl::InvalidArgumentError("--server-user is for mounts that root makes");
-  }
-  if (wanted.empty()) {
-    return FindUser("secretfs").value_or(User{.uid = kNobody, .gid = kNobody});
-  }
-  if (const auto user = FindUser(wanted.c_str())) return user;
-  char* end = nullptr;
-  const unsigned long number = strtoul(wanted.c_str(), &end, 10);
-  if (wanted.empty() || *end != '\0' || number > kNobody * 65536ul) {
-    return absl::NotFoundError(
-        Format("--server-user '{}' is no user of this machine and no number", wanted));
-  }
-  const passwd* entry = getpwuid(static_cast<uid_t>(number));
-  return User{.uid = static_cast<uid_t>(number),
-              .gid = entry == nullptr ? static_cast<gid_t>(number) : entry->pw_gid};
-}
 
 absl::StatusOr<std::string> OwnProgram() {
   char path[PATH_MAX];
@@ -100,15 +65,23 @@ UniqueFd MakeSockets(const LaunchOptions& options, const Environment& environmen
 absl::Status ExecuteHolder(LaunchOptions options, const Environment& environment,
                            ReadyReport& report) {
   SECRETFS_ASSIGN_OR_RETURN(const std::string program, OwnProgram());
-  SECRETFS_ASSIGN_OR_RETURN(const std::optional<User> user, ServerUser(options.server_user));
+  SECRETFS_ASSIGN_OR_RETURN(const std::optional<ServerUser> user,
+                            FindServerUser(options.server_user, options.mount.directory));
   fs::HolderLaunch launch;
   launch.mounts = {options.mount};
   // The directory is for people who look at the list of processes.
   launch.server_arguments = {program, "serve", options.mount.directory};
-  if (user) {
+  if (user.has_value()) {
+    if (user->made_up) {
+      Log().warn(
+          "there is no user 'secretfs' on this machine: the server of this mount runs as user {}, "
+          "which nobody else has (docs/security.md says how to make one)",
+          user->uid);
+    }
     launch.server_user = user->uid;
     launch.server_group = user->gid;
   }
+  launch.use_sandbox = options.use_sandbox;
   launch.openable = std::move(options.openable);
   launch.server_timeout = options.server_timeout;
   launch.keep_values = options.keep_values;
@@ -120,6 +93,7 @@ absl::Status ExecuteHolder(LaunchOptions options, const Environment& environment
 
   SECRETFS_ASSIGN_OR_RETURN(const UniqueFd payload, WriteMountRequest(options.request));
   launch.payload = payload.get();
+  KeepOverExec(payload.get());
   const UniqueFd control = MakeSockets(options, environment, launch);
   if (options.log_file.valid()) {
     launch.log = options.log_file.get();

@@ -20,13 +20,14 @@ namespace secretfs::cli {
 struct LaunchOptions {
   fs::MountOptions mount;
   MountRequest request;
-  // Files and folders that the server may need and may have no right to open.
+  // What the server is bound to: its sandbox, and the files and folders that it may need.
+  bool use_sandbox = true;
   std::vector<std::string> openable;
   bool is_daemon = false;
   UniqueFd log_file;
   bool keep_values = true;
   Duration server_timeout = std::chrono::seconds(30);
-  std::string server_user;  // a name or a number; empty: secretfs or else nobody, if we are root
+  std::string server_user;  // see cli/server_user.h
   bool use_resend = true;
 };
 

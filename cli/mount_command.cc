@@ -137,7 +137,6 @@ absl::StatusOr<MountRequest> RequestOf(const MountFlags& flags, const ParsedFlag
   request.group = getegid();
   request.log_level = flags.log.level;
   request.log_format = flags.log.format;
-  request.use_sandbox = !flags.no_sandbox;
   if (flags.manifests.empty()) {
     request.store_url = AbsoluteUrl(parsed.url, flags.targets.front());
     return request;
@@ -163,13 +162,13 @@ absl::StatusOr<LaunchOptions> Prepare(const MountFlags& flags, const ParsedFlags
     options.openable.push_back(AbsolutePath(path));
   }
   SECRETFS_ASSIGN_OR_RETURN(options.request, RequestOf(flags, parsed));
-  options.request.readable = options.openable;
   SECRETFS_ASSIGN_OR_RETURN(options.mount.directory,
                             fs::PrepareMountPoint(AbsolutePath(flags.targets.back())));
   // A normal user's is opened by fusermount3.
   if (geteuid() == 0) SECRETFS_RETURN_IF_ERROR(fs::CheckFuseDevice());
   options.mount.allow_other = flags.allow_other;
   options.mount.auto_unmount = flags.auto_unmount;
+  options.use_sandbox = !flags.no_sandbox;
   options.is_daemon = flags.daemon;
   options.keep_values = !flags.no_keep_values;
   options.server_user = flags.server_user;
@@ -253,7 +252,7 @@ void AddMountCommand(CLI::App& app, Invocation& invocation) {
       ->type_name("DURATION");
   command
       ->add_option("--server-user", flags->server_user,
-                   "As whom root's server runs (secretfs, else nobody)")
+                   "As whom root's server runs (secretfs, else a number that nobody has)")
       ->type_name("USER");
   command
       ->add_option("--allow-file", flags->allowed_files,

@@ -1,13 +1,11 @@
 #include "cli/mount_request.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 #include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <utility>
 
-#include "base/secret_bytes.h"
+#include "base/sealed_memory.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "cli/store_url.h"
@@ -41,19 +39,6 @@ MountOverrides OverridesFrom(const json& object) {
   return overrides;
 }
 
-absl::Status WriteAll(int memory, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t count = write(memory, text.data(), text.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) {
-      return absl::ResourceExhaustedError(
-          Format("cannot write down what to mount ({})", strerror(errno)));
-    }
-    text.remove_prefix(static_cast<size_t>(count));
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::StatusOr<UniqueFd> WriteMountRequest(const MountRequest& request) {
@@ -68,31 +53,18 @@ absl::StatusOr<UniqueFd> WriteMountRequest(const MountRequest& request) {
                        {"owner", request.owner},
                        {"group", request.group},
                        {"logLevel", request.log_level},
-                       {"logFormat", request.log_format},
-                       {"sandbox", request.use_sandbox},
-                       {"readable", request.readable}};
-  UniqueFd memory(memfd_create("secretfs-mount-request", MFD_ALLOW_SEALING));
-  if (!memory.valid()) {
-    return absl::ResourceExhaustedError(
-        Format("cannot write down what to mount ({})", strerror(errno)));
-  }
+                       {"logFormat", request.log_format}};
   // Bytes that are not UTF-8 cannot stand in JSON; the manifest's reader refuses them anyway.
-  SECRETFS_RETURN_IF_ERROR(WriteAll(
-      memory.get(), object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
-  return memory;
+  const std::string text = object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return MakeSealedMemory("secretfs-mount-request",
+                          std::as_bytes(std::span(text.data(), text.size())));
 }
 
 absl::StatusOr<MountRequest> ReadMountRequest(int memory) {
-  const off_t size = lseek(memory, 0, SEEK_END);
-  if (size <= 0 || static_cast<size_t>(size) > kLongestRequest) {
-    return absl::InvalidArgumentError("the request to mount cannot be read");
-  }
-  SecretBytes text(static_cast<size_t>(size));
-  if (pread(memory, text.mutable_bytes().data(), text.size(), 0) != size) {
-    return absl::InvalidArgumentError("the request to mount cannot be read");
-  }
+  absl::StatusOr<SealedView> view = SealedView::Of(memory, kLongestRequest);
+  if (!view.ok()) return WithContext(view.status(), "the request to mount");
   try {
-    const json object = json::parse(text.ExposeAsText());
+    const json object = json::parse(view->text());
     MountRequest request;
     request.store_url = object.at("storeUrl").get<std::string>();
     for (const json& manifest : object.at("manifests")) {
@@ -105,8 +77,6 @@ absl::StatusOr<MountRequest> ReadMountRequest(int memory) {
     request.group = object.at("group").get<gid_t>();
     request.log_level = object.at("logLevel").get<std::string>();
     request.log_format = object.at("logFormat").get<std::string>();
-    request.use_sandbox = object.at("sandbox").get<bool>();
-    request.readable = object.at("readable").get<std::vector<std::string>>();
     return request;
   } catch (const json::exception&) {
     // Without what() says, which quotes the text.

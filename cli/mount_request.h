@@ -28,13 +28,11 @@ struct MountRequest {
   gid_t group = 0;
   std::string log_level = "info";
   std::string log_format = "text";
-  bool use_sandbox = true;
-  // Files and folders that the server may read (OpenablePaths).
-  std::vector<std::string> readable;
 };
 
-// JSON in a memfd that survives exec. It may hold the credentials of a manifest's Secrets: the
-// memory is locked as far as the limits allow.
+// JSON in sealed memory (base/sealed_memory.h): it may hold the credentials of a manifest's
+// Secrets, and no server may change what the next one reads. Reading refuses memory that is not
+// sealed.
 absl::StatusOr<UniqueFd> WriteMountRequest(const MountRequest& request);
 absl::StatusOr<MountRequest> ReadMountRequest(int memory);
 

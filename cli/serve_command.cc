@@ -1,30 +1,27 @@
 // secretfs serve: what secretfs-holder starts; of no use to anybody else, and not in the help.
 
-#include <unistd.h>
-
-#include <cstdlib>
 #include <memory>
 #include <string>
+#include <utility>
 
-#include "base/text.h"
+#include "base/unique_fd.h"
 #include "cli/command.h"
 #include "cli/environment.h"
 #include "cli/server.h"
+#include "fs/holder/server_start.h"
 
 namespace secretfs::cli {
 namespace {
 
-constexpr char kSocketVariable[] = "SECRETFS_HOLDER_SOCKET";
-
 int RunServe() {
-  const char* number = getenv(kSocketVariable);
-  if (number == nullptr) {
+  // First of all: until then this process is root's, if its holder is.
+  absl::StatusOr<UniqueFd> socket = fs::BecomeServer();
+  if (absl::IsNotFound(socket.status())) {
     return FailUsage(
         "'secretfs serve' is started by secretfs-holder; 'secretfs mount' is for people");
   }
-  const int socket = atoi(number);
-  unsetenv(kSocketVariable);
-  return RunServer(socket, ProcessEnvironment());
+  if (!socket.ok()) return Fail(socket.status());
+  return RunServer(*std::move(socket), ProcessEnvironment());
 }
 
 }  // namespace

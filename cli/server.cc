@@ -47,6 +47,9 @@ constexpr absl::Duration kLongestRetry = absl::Minutes(1);
 constexpr unsigned kSecondsToFinish = 10;
 // Commands wait for a server that is taking over; they give up themselves after 10 s.
 constexpr absl::Duration kTakeOverPatience = absl::Seconds(9);
+// Servers in a row.
+constexpr uint32_t kCrashesUntilDistrust = 4;
+constexpr uint32_t kFailuresUntilDistrust = 3;
 
 // Files that the server may not open itself.
 class HolderBroker final : public FileBroker {
@@ -98,8 +101,8 @@ class Server final : public fs::HolderClient::Events {
     SECRETFS_ASSIGN_OR_RETURN(const MountRequest request, ReadMountRequest(setup_.payload.get()));
     SECRETFS_RETURN_IF_ERROR(
         SetUpProcess({.level = request.log_level, .format = request.log_format}));
-    SECRETFS_RETURN_IF_ERROR(EnterWalls(request));
-    SECRETFS_ASSIGN_OR_RETURN(journal_, fs::RequestJournal::Attach(setup_.journal.get()));
+    SECRETFS_RETURN_IF_ERROR(EnterWalls(setup_));
+    SECRETFS_RETURN_IF_ERROR(AttachJournal());
     AttachValues();
     SetFileBroker(&broker_);
     holder_->Start(*this);
@@ -115,7 +118,9 @@ class Server final : public fs::HolderClient::Events {
                                                            .generation = setup_.generation,
                                                            .hands_thread = setup_.hands_thread,
                                                            .holder_user = setup_.holder_user,
-                                                           .use_resend = setup_.use_resend}));
+                                                           .use_resend = setup_.use_resend,
+                                                           .distrusts = distrusts(),
+                                                           .must_agree = must_agree()}));
     if (setup_.control.valid()) {
       SECRETFS_ASSIGN_OR_RETURN(
           control_,
@@ -151,40 +156,59 @@ class Server final : public fs::HolderClient::Events {
   }
 
  private:
-  // Values that cannot be kept are fetched again: no reason not to serve.
-  void AttachValues() {
-    if (!setup_.kept_values.valid()) return;
-    // During an upgrade the old server still writes: they are opened when it has stopped.
-    absl::StatusOr<std::unique_ptr<KeptValues>> values =
-        setup_.is_upgrade ? KeptValues::AttachLater(setup_.kept_values.get())
-                          : KeptValues::Attach(setup_.kept_values.get());
-    if (!values.ok()) {
-      Log().warn("values are fetched again, because those of the last server are lost: {}",
-                 MessageOf(values.status()));
-      return;
-    }
-    values_ = *std::move(values);
-    values_are_open_ = !setup_.is_upgrade;
-    if (values_are_open_) providers::UseKeptContentVersionKey(*values_);
+  // Servers that were killed one after the other before they served: what is left to this one may
+  // be what kills them, so it believes nothing of it.
+  bool distrusts() const { return setup_.crashed_starts >= kCrashesUntilDistrust; }
+  // A program that agreed on something else may be followed by the one before it, which goes on; if
+  // that refuses too, what was written down is wrong.
+  bool must_agree() const {
+    return setup_.is_upgrade || setup_.failed_starts < kFailuresUntilDistrust;
   }
 
-  void OpenValues() {
-    if (values_ == nullptr || std::exchange(values_are_open_, true)) return;
-    const absl::Status opened = values_->Open();
+  absl::Status AttachJournal() {
+    absl::StatusOr<std::unique_ptr<fs::RequestJournal>> journal =
+        fs::RequestJournal::Attach(setup_.journal.get(), distrusts());
+    if (absl::IsDataLoss(journal.status())) {
+      Log().error("requests that were in flight are lost: {}", MessageOf(journal.status()));
+      journal = fs::RequestJournal::Attach(setup_.journal.get(), /*afresh=*/true);
+    }
+    SECRETFS_ASSIGN_OR_RETURN(journal_, std::move(journal));
+    return absl::OkStatus();
+  }
+
+  // During an upgrade the old server still writes: they are opened when it has stopped.
+  void AttachValues() {
+    if (!setup_.kept_values.valid()) return;
+    values_ = KeptValues::AttachLater(setup_.kept_values.get());
+    if (!setup_.is_upgrade) OpenKept();
+  }
+
+  // Values that cannot be kept are fetched again: no reason not to serve.
+  void OpenKept() {
+    values_are_open_ = true;
+    absl::Status opened = distrusts() ? absl::DataLossError("what earlier servers left is not used")
+                                      : values_->Open();
     if (!opened.ok()) {
       Log().warn("values are fetched again, because those of the last server are lost: {}",
                  MessageOf(opened));
-      return;
     }
-    providers::UseKeptContentVersionKey(*values_);
+    // For the servers after this one. Memory of another version stays as it is.
+    if (absl::IsDataLoss(opened)) opened = values_->OpenAfresh();
+    if (opened.ok()) providers::UseKeptContentVersionKey(*values_);
+  }
+
+  void OpenValues() {
+    if (values_ == nullptr || values_are_open_) return;
+    OpenKept();
     const absl::Status completed = plan_->CompleteFromNote(*runtime_);
     if (!completed.ok()) Log().error("{}", MessageOf(completed));
   }
 
-  static absl::Status EnterWalls(const MountRequest& request) {
-    if (!request.use_sandbox) return absl::OkStatus();
+  // What binds the server is the holder's word, never the request's.
+  static absl::Status EnterWalls(const fs::ServerSetup& setup) {
+    if (!setup.use_sandbox) return absl::OkStatus();
     SECRETFS_ASSIGN_OR_RETURN(const SandboxResult walls,
-                              EnterSandbox({.readable = request.readable}));
+                              EnterSandbox({.readable = setup.readable}));
     if (!walls.files_are_bounded) {
       Log().debug("the kernel has no Landlock: which files the server may read is up to its user");
     }
@@ -225,16 +249,29 @@ class Server final : public fs::HolderClient::Events {
     const std::string directory = given.directory;
     const absl::Status status = service_->Take(std::move(given), plan_->spec(), nullptr);
     mount_ = id;
-    if (!status.ok()) {
+    if (absl::IsDataLoss(status)) {
+      ReplaceMount(id, directory, status);
+    } else if (!status.ok()) {
       Log().error("serving {} failed: {}", directory, MessageOf(status));
       holder_->Failed(kExitFailure, std::string(MessageOf(status)));
       exit_code_ = kExitFailure;
       return;
     }
-    Log().info("server {} serves {} on {}", setup_.generation, source_, directory);
+    if (status.ok()) Log().info("server {} serves {} on {}", setup_.generation, source_, directory);
+    taken_.push_back(id);
     if (--mounts_to_take_ != 0) return;
+    journal_->EraseAllBut(taken_);
     holder_->Ready();
     runtime_->cache().ForgetUnclaimed();
+  }
+
+  // What is left of the mount is no use to this server, nor to any after it: open files are lost,
+  // the mount is not.
+  void ReplaceMount(fs::MountId id, const std::string& directory, const absl::Status& why) {
+    Log().error("mounting {} anew, because the last server left it damaged: {}", directory,
+                MessageOf(why));
+    holder_->MountAnew(id);
+    holder_->MountEnded(id, "unmounted because its state was damaged");
   }
 
   [[noreturn]] void HandOver() {
@@ -344,6 +381,7 @@ class Server final : public fs::HolderClient::Events {
   std::atomic<int> mounts_to_take_ = 0;
   // Of the main thread:
   std::optional<fs::MountId> mount_;
+  std::vector<fs::MountId> taken_;
   std::optional<int> exit_code_;
 };
 
@@ -355,10 +393,10 @@ void LeaveSignalsToTheHolder() {
 
 }  // namespace
 
-int RunServer(int socket, const Environment& environment) {
+int RunServer(UniqueFd socket, const Environment& environment) {
   LeaveSignalsToTheHolder();
   absl::StatusOr<std::unique_ptr<fs::HolderClient>> holder =
-      fs::HolderClient::Connect(UniqueFd(socket));
+      fs::HolderClient::Connect(std::move(socket));
   if (!holder.ok()) return Fail(holder.status());
   Server server(*std::move(holder));
   const absl::Status started = server.Start(environment);

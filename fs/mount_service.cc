@@ -1,9 +1,11 @@
 #include "fs/mount_service.h"
 
+#include <sys/random.h>
+
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <optional>
-#include <random>
 #include <thread>
 #include <utility>
 
@@ -172,9 +174,10 @@ class Service final : public MountService {
 uint64_t UnknownNumber(uint64_t generation) {
   constexpr uint64_t kMostRanges = uint64_t{1} << 17;
   constexpr int kRangeBits = 44;
-  std::random_device random;
-  const uint64_t within = (uint64_t{random()} << 8 ^ random()) & ((uint64_t{1} << 40) - 1);
-  return (std::min(generation, kMostRanges) << kRangeBits) + within;
+  uint64_t random = 0;
+  // Without randomness the range alone has to do.
+  if (getrandom(&random, sizeof(random), 0) != sizeof(random)) random = 0;
+  return (std::min(generation, kMostRanges) << kRangeBits) + (random & ((uint64_t{1} << 40) - 1));
 }
 
 absl::Status NotMounted(const std::string& directory) {

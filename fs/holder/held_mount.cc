@@ -47,7 +47,7 @@ bool AbortConnection(dev_t device_number) {
   return file.valid() && write(file.get(), "1", 1) == 1;
 }
 
-absl::StatusOr<UniqueFd> MakeSealedMemory(const char* name, size_t bytes) {
+absl::StatusOr<UniqueFd> MakeFixedSizeMemory(const char* name, size_t bytes) {
   UniqueFd memory(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!memory.valid() || ftruncate(memory.get(), static_cast<off_t>(bytes)) != 0 ||
       fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {

@@ -26,6 +26,6 @@ absl::StatusOr<HeldMount> HoldMount(const MountOptions& options, WallTime now);
 bool AbortConnection(dev_t device_number);
 
 // A memfd of that size which can neither grow nor shrink.
-absl::StatusOr<UniqueFd> MakeSealedMemory(const char* name, size_t bytes);
+absl::StatusOr<UniqueFd> MakeFixedSizeMemory(const char* name, size_t bytes);
 
 }  // namespace secretfs::fs

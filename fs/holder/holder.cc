@@ -6,6 +6,7 @@
 #include "base/log_line.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "fs/holder/server_process.h"
 
 namespace secretfs::fs {
 namespace {
@@ -112,6 +113,8 @@ absl::StatusOr<Holder::Server> Holder::NewServer(bool is_upgrade) {
   HolderWorld::ServerStart start;
   start.number = server.number;
   start.restarts = restarts_;
+  start.failed_starts = schedule_.failed_starts();
+  start.crashed_starts = crashed_starts_;
   start.is_upgrade = is_upgrade;
   // In turns: a new program that cannot start is no reason to leave a mount unserved, and neither
   // is an old one that does not understand what the new one wrote.
@@ -270,6 +273,7 @@ void Holder::PromoteNext() {
 void Holder::RestartLater(bool was_ready, const std::string& description) {
   const RestartSchedule::Verdict verdict = schedule_.OnDeath(clock_.Now(), was_ready);
   const std::string text = Format("the server {}", description);
+  crashed_starts_ = !was_ready && WasKilled(description) ? crashed_starts_ + 1 : 0;
   if (verdict.loud) {
     LogLine(LogLevel::kError,
             Format("{}: {} deaths within ten seconds; still starting the next one, but somebody "

@@ -45,6 +45,8 @@ class HolderWorld {
   struct ServerStart {
     ServerNumber number;
     uint64_t restarts = 0;
+    int failed_starts = 0;   // in a row
+    int crashed_starts = 0;  // the same, of those that were killed by a signal
     bool is_upgrade = false;
     bool proven = false;  // rather the program that last became ready than the one there now
   };
@@ -184,6 +186,7 @@ class Holder {
   uint64_t servers_ = 0;
   uint64_t restarts_ = 0;
   std::string last_death_;
+  int crashed_starts_ = 0;
 };
 
 }  // namespace secretfs::fs

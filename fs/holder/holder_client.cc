@@ -277,10 +277,14 @@ ServerSetup SetupOf(const SetupMessage& message, std::vector<UniqueFd> descripto
   ServerSetup setup;
   setup.generation = message.generation;
   setup.restarts = message.restarts;
+  setup.failed_starts = message.failed_starts;
+  setup.crashed_starts = message.crashed_starts;
   setup.is_upgrade = message.is_upgrade;
   setup.use_resend = message.use_resend;
   setup.hands_thread = message.hands_thread;
   setup.holder_user = message.holder_user;
+  setup.use_sandbox = message.use_sandbox;
+  setup.readable = message.readable;
   size_t next = 0;
   setup.payload = std::move(descriptors[next++]);
   setup.journal = std::move(descriptors[next++]);

@@ -41,12 +41,18 @@ struct GivenMount {
 struct ServerSetup {
   uint64_t generation = 1;  // of servers of this holder, this one included
   uint64_t restarts = 0;    // how many of them followed a death
-  bool is_upgrade = false;  // this one takes over from a living one
-  bool use_resend = true;   // HolderLaunch's
+  // How many servers in a row ended before they were ready, this one's predecessors: perhaps
+  // because of what was left to them.
+  uint32_t failed_starts = 0;
+  uint32_t crashed_starts = 0;  // the same, of those that were killed by a signal
+  bool is_upgrade = false;      // this one takes over from a living one
+  bool use_resend = true;       // HolderLaunch's
   // The thread of the holder that touches the mounts, as FUSE requests name it.
   pid_t hands_thread = 0;
   uid_t holder_user = 0;
-  UniqueFd payload;      // memfd: what to mount, in words that the holder does not read
+  bool use_sandbox = true;
+  std::vector<std::string> readable;  // files and folders
+  UniqueFd payload;      // sealed memory: what to mount, in words that the holder does not read
   UniqueFd journal;      // memfd of the requests in flight (fs/request_journal.h)
   UniqueFd kept_values;  // memfd of KeptValues; invalid without keepValues
   UniqueFd control;      // listening control socket; may be invalid

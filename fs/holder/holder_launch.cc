@@ -10,23 +10,27 @@
 #include <type_traits>
 
 #include "base/text.h"
+#include "fs/holder/holder_protocol.h"
 #include "fs/holder/wire.h"
 
 namespace secretfs::fs {
 namespace {
 
 constexpr uint32_t kLaunchMagic = 0x7366686c;
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr size_t kLongestLaunch = 4 << 20;
+// Each server is told all of them in one packet.
+constexpr size_t kMostOpenableBytes = kLongestPacket - (8 << 10);
 
 // For both directions: `Launch` may be const.
 template <typename Wire, typename Launch>
 void LaunchFields(Wire& wire, Launch& launch) {
   const auto all = [&](auto&... fields) { (wire(fields), ...); };
-  all(launch.server_arguments, launch.server_group, launch.openable, launch.server_timeout,
-      launch.keep_values, launch.kept_bytes, launch.use_resend, launch.upgrade_on_hangup,
-      launch.ends_without_mounts, launch.log_level, launch.log_json, launch.payload, launch.control,
-      launch.report, launch.log, launch.control_path, launch.holder_path);
+  all(launch.server_arguments, launch.server_group, launch.use_sandbox, launch.openable,
+      launch.server_timeout, launch.keep_values, launch.kept_bytes, launch.use_resend,
+      launch.upgrade_on_hangup, launch.ends_without_mounts, launch.log_level, launch.log_json,
+      launch.payload, launch.control, launch.report, launch.log, launch.control_path,
+      launch.holder_path);
 }
 
 template <typename Wire, typename Mount>
@@ -64,6 +68,14 @@ absl::Status Check(const HolderLaunch& launch) {
   }
   if (launch.server_timeout <= Duration::zero()) {
     return absl::InvalidArgumentError("the server timeout must be above 0");
+  }
+  size_t bytes = 0;
+  for (const std::string& path : launch.openable) bytes += path.size() + sizeof(uint32_t);
+  if (bytes > kMostOpenableBytes) {
+    return absl::InvalidArgumentError(
+        Format("the names of the files that the server may read are {} bytes long together, and {} "
+               "are possible; name their folders instead",
+               bytes, kMostOpenableBytes));
   }
   return absl::OkStatus();
 }

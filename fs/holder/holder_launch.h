@@ -22,14 +22,15 @@ struct HolderLaunch {
   std::vector<MountOptions> mounts;
 
   // The server: argv, of which the first is the absolute path of the program, opened anew at each
-  // start so that an upgrade finds the new one. The server learns its socket from the environment
-  // variable SECRETFS_HOLDER_SOCKET (a descriptor's number).
+  // start so that an upgrade finds the new one. What else it is told: fs/holder/server_start.h.
   std::vector<std::string> server_arguments;
   // As whom the server runs; not set: as the holder itself, which is not root then.
   std::optional<uid_t> server_user;
   gid_t server_group = 0;
 
-  // Files and folders (absolute) that the server may ask the holder to open or watch.
+  // What each server is bound to, and no server can change (SetupMessage): the sandbox, and the
+  // files and folders (absolute) that it may open and ask the holder to open or watch.
+  bool use_sandbox = true;
   std::vector<std::string> openable;
 
   Duration server_timeout = std::chrono::seconds(30);
@@ -47,7 +48,7 @@ struct HolderLaunch {
   bool log_json = false;
 
   // Descriptors that the holder inherits, by number; -1: none.
-  int payload = -1;  // memfd, handed to each server
+  int payload = -1;  // sealed memory (base/sealed_memory.h), handed to each server
   int control = -1;  // listening socket for the server
   int report = -1;   // the waiting foreground process (cli/daemonize.h): closed with an exit code
   int log = -1;      // becomes stderr once the mounts are there

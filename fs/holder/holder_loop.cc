@@ -26,6 +26,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr size_t kJournalBytes = 16 << 20;
+constexpr size_t kLongestPayload = 64 << 20;
 constexpr Duration kRefreshKept = seconds(5);
 // How often what a server did not take is offered again.
 constexpr Duration kFlush = milliseconds(10);
@@ -92,14 +93,30 @@ absl::Status HolderLoop::BlockSignals() {
   return absl::FailedPreconditionError(Format("cannot wait for signals ({})", strerror(errno)));
 }
 
+// Every server gets the same one, so none may change it. Kept mapped and locked: it may hold the
+// credentials of a manifest's Secrets.
+absl::Status HolderLoop::TakePayload() {
+  if (!payload_.valid()) {
+    SECRETFS_ASSIGN_OR_RETURN(payload_, MakeSealedMemory("secretfs-payload", {}));
+  }
+  absl::StatusOr<SealedView> view = SealedView::Of(payload_.get(), kLongestPayload);
+  if (!view.ok()) return WithContext(view.status(), "the request to mount");
+  payload_view_ = *std::move(view);
+  if (!payload_view_.locked()) {
+    LogLine(LogLevel::kWarning,
+            Format("cannot lock the request to mount in memory ({} bytes): RLIMIT_MEMLOCK",
+                   payload_view_.size()));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status HolderLoop::SetUp() {
   SECRETFS_RETURN_IF_ERROR(BlockSignals());
-  SECRETFS_ASSIGN_OR_RETURN(journal_, MakeSealedMemory("secretfs-journal", kJournalBytes));
-  if (!payload_.valid()) {
-    SECRETFS_ASSIGN_OR_RETURN(payload_, MakeSealedMemory("secretfs-payload", 0));
-  }
+  SECRETFS_ASSIGN_OR_RETURN(journal_, MakeFixedSizeMemory("secretfs-journal", kJournalBytes));
+  SECRETFS_RETURN_IF_ERROR(TakePayload());
   if (launch_.keep_values) {
-    absl::StatusOr<std::unique_ptr<KeptMemory>> kept = KeptMemory::Make(launch_.kept_bytes);
+    absl::StatusOr<std::unique_ptr<KeptMemory>> kept =
+        KeptMemory::Make(launch_.kept_bytes, payload_view_.size());
     if (kept.ok()) {
       kept_ = *std::move(kept);
     } else {
@@ -243,12 +260,16 @@ absl::StatusOr<pid_t> HolderLoop::StartServer(const ServerStart& start) {
   SetupMessage setup;
   setup.generation = start.number.value();
   setup.restarts = start.restarts;
+  setup.failed_starts = static_cast<uint32_t>(start.failed_starts);
+  setup.crashed_starts = static_cast<uint32_t>(start.crashed_starts);
   setup.is_upgrade = start.is_upgrade;
   setup.use_resend = launch_.use_resend;
   setup.hands_thread = requests_->hands_thread();
   setup.holder_user = geteuid();
   setup.has_kept_values = kept_ != nullptr;
   setup.has_control = control_.valid();
+  setup.use_sandbox = launch_.use_sandbox;
+  setup.readable = launch_.openable;
   std::vector<int> descriptors{payload_.get(), journal_.get()};
   if (kept_ != nullptr) descriptors.push_back(kept_->memory());
   if (control_.valid()) descriptors.push_back(control_.get());
@@ -343,6 +364,10 @@ void HolderLoop::OnMessage(ServerNumber server, const MessageToHolder& message) 
   } else if (const auto* groups = std::get_if<GroupsMessage>(&message)) {
     requests_->FindGroups(*groups, answer);
   } else {
+    if (std::holds_alternative<PreparedMessage>(message)) {
+      const absl::Status rights = starter_->CheckRights(servers_.at(server).process());
+      if (!rights.ok()) return GiveServerUp(server, MessageOf(rights));
+    }
     holder_->OnServerMessage(server, message);
   }
 }

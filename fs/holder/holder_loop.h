@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "base/clock.h"
+#include "base/sealed_memory.h"
 #include "fs/holder/control_listener.h"
 #include "fs/holder/holder.h"
 #include "fs/holder/holder_launch.h"
@@ -49,6 +50,7 @@ class HolderLoop final : public HolderWorld {
   explicit HolderLoop(HolderLaunch launch);
   absl::Status SetUp();
   absl::Status BlockSignals();
+  absl::Status TakePayload();
 
   // HolderWorld:
   absl::StatusOr<pid_t> StartServer(const ServerStart& start) override;
@@ -80,6 +82,7 @@ class HolderLoop final : public HolderWorld {
   const SystemClock clock_;
   sigset_t original_signals_ = {};
   UniqueFd payload_, control_, report_, log_, null_;
+  SealedView payload_view_;
   UniqueFd signals_, posted_event_, journal_;
   std::unique_ptr<KeptMemory> kept_;
   MonotonicTime refresh_kept_at_;

@@ -21,8 +21,8 @@ void Fields(Wire& wire, Message& m) {
   using M = std::remove_const_t<Message>;
   const auto all = [&](auto&... fields) { (wire(fields), ...); };
   if constexpr (std::is_same_v<M, SetupMessage>) {
-    all(m.generation, m.restarts, m.is_upgrade, m.use_resend, m.hands_thread, m.holder_user,
-        m.has_kept_values, m.has_control);
+    all(m.generation, m.restarts, m.failed_starts, m.crashed_starts, m.is_upgrade, m.use_resend,
+        m.hands_thread, m.holder_user, m.has_kept_values, m.has_control, m.use_sandbox, m.readable);
   } else if constexpr (std::is_same_v<M, MountMessage>) {
     all(m.id, m.directory, m.device_number, m.taken_over, m.mounted_at, m.has_lifeline);
   } else if constexpr (std::is_same_v<M, AnswerMessage>) {

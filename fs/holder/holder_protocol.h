@@ -22,7 +22,7 @@
 namespace secretfs::fs {
 
 // Raised by every change: two programs of different versions say so instead of guessing.
-inline constexpr uint16_t kHolderProtocol = 2;
+inline constexpr uint16_t kHolderProtocol = 3;
 inline constexpr size_t kLongestPacket = 64 << 10;
 inline constexpr size_t kMostDescriptors = 4;
 
@@ -32,12 +32,16 @@ struct SetupMessage {
   static constexpr uint16_t kType = 1;
   uint64_t generation = 1;
   uint64_t restarts = 0;
+  uint32_t failed_starts = 0, crashed_starts = 0;
   bool is_upgrade = false;
   bool use_resend = true;
   int32_t hands_thread = 0;
   uint32_t holder_user = 0;
   bool has_kept_values = false;
   bool has_control = false;
+  // From the holder's own launch: nothing that a server can write says what the next one may do.
+  bool use_sandbox = true;
+  std::vector<std::string> readable;
   // In this order: payload, journal, kept values, control.
   size_t Descriptors() const { return 2 + (has_kept_values ? 1 : 0) + (has_control ? 1 : 0); }
 };

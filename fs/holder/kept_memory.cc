@@ -23,19 +23,20 @@ namespace {
 constexpr size_t kReserve = 64 << 10;
 constexpr size_t kLeast = 64 << 10;
 
-size_t WithinLimit(size_t bytes) {
+size_t WithinLimit(size_t bytes, size_t locked_besides) {
   rlimit limit = {};
   if (geteuid() == 0 || getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
     return bytes;
   }
-  const size_t allowed = limit.rlim_cur > kReserve ? limit.rlim_cur - kReserve : 0;
+  const size_t reserve = kReserve + locked_besides;
+  const size_t allowed = limit.rlim_cur > reserve ? limit.rlim_cur - reserve : 0;
   return std::min(bytes, allowed);
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<KeptMemory>> KeptMemory::Make(size_t bytes) {
-  const size_t allowed = WithinLimit(bytes);
+absl::StatusOr<std::unique_ptr<KeptMemory>> KeptMemory::Make(size_t bytes, size_t locked_besides) {
+  const size_t allowed = WithinLimit(bytes, locked_besides);
   if (allowed < kLeast) {
     return absl::ResourceExhaustedError(
         Format("RLIMIT_MEMLOCK leaves {} bytes to keep secret values in", allowed));

@@ -17,8 +17,9 @@ namespace secretfs::fs {
 
 class KeptMemory {
  public:
-  // At most `bytes`; less where RLIMIT_MEMLOCK does not allow that much to be locked.
-  static absl::StatusOr<std::unique_ptr<KeptMemory>> Make(size_t bytes);
+  // At most `bytes`; less where RLIMIT_MEMLOCK does not allow that much to be locked, with
+  // `locked_besides` that are already.
+  static absl::StatusOr<std::unique_ptr<KeptMemory>> Make(size_t bytes, size_t locked_besides = 0);
   ~KeptMemory();
   KeptMemory(const KeptMemory&) = delete;
   KeptMemory& operator=(const KeptMemory&) = delete;

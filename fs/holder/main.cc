@@ -1,7 +1,6 @@
 // secretfs-holder: started by `secretfs mount` (or a node plugin), never by hand. Its only argument
 // is the number of the descriptor that holds its launch (fs/holder/holder_launch.h).
 
-#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -12,6 +11,7 @@
 #include <memory>
 #include <string_view>
 
+#include "base/descriptors.h"
 #include "base/log_line.h"
 #include "base/process_hardening.h"
 #include "base/text.h"
@@ -37,16 +37,6 @@ void RaiseDescriptorLimit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// What the caller left open by mistake must not reach the server.
-void CloseOnExec() {
-  rlimit limit = {};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  const int end = static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 4096));
-  for (int descriptor = 3; descriptor < end; ++descriptor) {
-    fcntl(descriptor, F_SETFD, FD_CLOEXEC);
-  }
-}
-
 int Main(int argc, char** argv) {
   int descriptor = -1;
   if (argc == 2 && std::string_view(argv[1]) == "--version") {
@@ -67,15 +57,17 @@ int Main(int argc, char** argv) {
   mallopt(M_ARENA_MAX, 1);
   const absl::Status hardened = HardenProcess();
   absl::StatusOr<HolderLaunch> launch = ReadHolderLaunch(descriptor);
-  close(descriptor);
   if (!launch.ok()) return Fail(1, MessageOf(launch.status()));
+  // What the caller left open by mistake must not stay open for the life of the mount (a lock, the
+  // end of a pipe), nor reach a server.
+  const int passed[] = {launch->payload, launch->control, launch->report, launch->log};
+  CloseDescriptorsExcept(passed);
   PlainLogOptions log{.level = LogLevel::kInfo, .json = launch->log_json};
   if (const absl::Status status = ParsePlainLogLevel(launch->log_level, log.level); !status.ok()) {
     return Fail(kExitUsage, MessageOf(status));
   }
   SetUpPlainLog(log);
   if (!hardened.ok()) LogLine(LogLevel::kDebug, MessageOf(hardened));
-  CloseOnExec();
   RaiseDescriptorLimit();
   absl::StatusOr<std::unique_ptr<HolderLoop>> loop = HolderLoop::Make(*std::move(launch));
   if (!loop.ok()) {

@@ -1,8 +1,8 @@
 #include "fs/holder/server_process.h"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/capability.h>
+#include <linux/close_range.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -16,13 +16,14 @@
 
 #include "base/status.h"
 #include "base/text.h"
+#include "fs/holder/server_start.h"
 
 namespace secretfs::fs {
 namespace {
 
-constexpr char kSocketVariable[] = "SECRETFS_HOLDER_SOCKET";
 constexpr rlim_t kMostDescriptors = 1 << 20;
 constexpr int kOutputBytes = 1 << 20;
+constexpr std::string_view kKilledBySignal = "was killed by signal ";
 
 // What the child reports when it cannot become the server.
 struct ChildFailure {
@@ -35,9 +36,7 @@ struct ChildPlan {
   int program, socket, null, output, failure;
   char* const* arguments;
   char* const* environment;
-  bool change_user;
-  uid_t user;
-  gid_t group;
+  bool changes_user;  // when it has become the server (fs/holder/server_start.h)
   sigset_t signal_mask;
 };
 
@@ -61,25 +60,31 @@ void RaiseLimit(int resource, rlim_t wanted) {
   setrlimit(static_cast<__rlimit_resource_t>(resource), &limit);
 }
 
+// All of them, but for the two that changing the user takes. Those pass exec as inheritable ones:
+// nothing is left in the bounding set, so that they cannot come back either.
 void DropCapabilities(const ChildPlan& plan) {
+  const uint32_t needed = plan.changes_user ? 1u << CAP_SETUID | 1u << CAP_SETGID : 0;
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
+  if (syscall(SYS_capget, &header, sets) != 0) Report(plan, "read its capabilities");
+  sets[0].inheritable = needed;
+  sets[1].inheritable = 0;
+  if (syscall(SYS_capset, &header, sets) != 0) Report(plan, "pass capabilities on");
   // Fails from the first number that the kernel does not know, and for everybody but root.
   for (int capability = 0; prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; ++capability) {
   }
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  if (plan.change_user) {
-    // Plain system calls: the library's would tell threads that do not exist here.
-    if (syscall(SYS_setgroups, 0, nullptr) != 0) Report(plan, "drop the supplementary groups");
-    if (syscall(SYS_setresgid, plan.group, plan.group, plan.group) != 0) {
-      Report(plan, "change to the server's group");
-    }
-    if (syscall(SYS_setresuid, plan.user, plan.user, plan.user) != 0) {
-      Report(plan, "change to the server's user");
-    }
-  }
-  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
-  if (syscall(SYS_capset, &header, none) != 0) Report(plan, "drop all capabilities");
+  sets[0] = {needed, needed, needed};
+  sets[1] = {};
+  if (syscall(SYS_capset, &header, sets) != 0) Report(plan, "drop all capabilities");
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) Report(plan, "set no_new_privs");
+}
+
+// Whatever a library left open; all of the holder's own are so already, should a container's filter
+// of system calls not know this one.
+void CloseOnExec(const ChildPlan& plan) {
+  syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
+  if (fcntl(plan.socket, F_SETFD, 0) != 0) Report(plan, "hand on its socket");
 }
 
 [[noreturn]] void BecomeServer(const ChildPlan& plan) {
@@ -97,8 +102,7 @@ void DropCapabilities(const ChildPlan& plan) {
     Report(plan, "open its stdout and stderr");
   }
   DropCapabilities(plan);
-  // Everything else is close-on-exec.
-  if (fcntl(plan.socket, F_SETFD, 0) != 0) Report(plan, "hand on its socket");
+  CloseOnExec(plan);
   syscall(SYS_execveat, plan.program, "", plan.arguments, plan.environment, AT_EMPTY_PATH);
   Report(plan, "start the program");
 }
@@ -112,9 +116,9 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
   return pointers;
 }
 
-std::vector<std::string> EnvironmentWith(int socket) {
-  std::vector<std::string> environment{Format("{}={}", kSocketVariable, socket)};
-  const std::string prefix = Format("{}=", kSocketVariable);
+std::vector<std::string> EnvironmentWith(const ServerStartWords& words) {
+  const std::string prefix = Format("{}=", kServerStartVariable);
+  std::vector<std::string> environment{prefix + FormatServerStart(words)};
   for (char** entry = environ; *entry != nullptr; ++entry) {
     if (strncmp(*entry, prefix.c_str(), prefix.size()) != 0) environment.emplace_back(*entry);
   }
@@ -138,6 +142,13 @@ absl::Status AwaitExec(int failure_end, pid_t child, const ServerStarter::Option
 }
 
 }  // namespace
+
+bool ServerStarter::changes_user() const { return options_.user.has_value() && geteuid() == 0; }
+
+absl::Status ServerStarter::CheckRights(pid_t process) const {
+  if (!changes_user()) return absl::OkStatus();
+  return CheckServerRights(process, *options_.user);
+}
 
 absl::StatusOr<UniqueFd> ServerStarter::OpenProgram(bool proven) const {
   const bool fresh = !proven || !proven_program_.valid();
@@ -176,7 +187,14 @@ absl::StatusOr<StartedServer> ServerStarter::Start(bool proven) {
   fcntl(output_read.get(), F_SETPIPE_SZ, kOutputBytes);  // smaller is well enough
   const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   std::vector<std::string> arguments = options_.arguments;
-  std::vector<std::string> environment = EnvironmentWith(theirs.get());
+  ServerStartWords words;
+  words.socket = theirs.get();
+  words.holder = getpid();
+  if (changes_user()) {
+    words.user = options_.user;
+    words.group = options_.group;
+  }
+  std::vector<std::string> environment = EnvironmentWith(words);
   const std::vector<char*> argv = Pointers(arguments), envp = Pointers(environment);
   const ChildPlan plan{.program = program.get(),
                        .socket = theirs.get(),
@@ -185,9 +203,7 @@ absl::StatusOr<StartedServer> ServerStarter::Start(bool proven) {
                        .failure = failure_write.get(),
                        .arguments = argv.data(),
                        .environment = envp.data(),
-                       .change_user = options_.user.has_value() && geteuid() == 0,
-                       .user = options_.user.value_or(0),
-                       .group = options_.group,
+                       .changes_user = changes_user(),
                        .signal_mask = options_.signal_mask};
   const pid_t child = fork();
   if (child < 0) {
@@ -206,8 +222,10 @@ absl::StatusOr<StartedServer> ServerStarter::Start(bool proven) {
 }
 
 std::string DescribeExit(int wait_status) {
-  if (WIFSIGNALED(wait_status)) return Format("was killed by signal {}", WTERMSIG(wait_status));
+  if (WIFSIGNALED(wait_status)) return Format("{}{}", kKilledBySignal, WTERMSIG(wait_status));
   return Format("exited with code {}", WEXITSTATUS(wait_status));
 }
+
+bool WasKilled(std::string_view description) { return description.starts_with(kKilledBySignal); }
 
 }  // namespace secretfs::fs

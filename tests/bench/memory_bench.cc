@@ -65,7 +65,6 @@ int Main(int argc, char** argv) {
   request.log_level = "warn";
   const auto manifest = cli::ManifestOf(request, cli::ProcessEnvironment());
   if (!manifest.ok()) return Fail(std::string(manifest.status().message()));
-  request.readable = cli::OpenablePaths(*manifest, cli::ProcessEnvironment());
   const auto payload = cli::WriteMountRequest(request);
   if (!payload.ok()) return Fail(std::string(payload.status().message()));
 
@@ -81,8 +80,9 @@ int Main(int argc, char** argv) {
     launch.server_user = kNobody;
     launch.server_group = kNobody;
   }
-  launch.openable = request.readable;
+  launch.openable = cli::OpenablePaths(*manifest, cli::ProcessEnvironment());
   launch.payload = payload->get();
+  fcntl(launch.payload, F_SETFD, 0);  // the holder is given it by exec
   launch.holder_path = work / "holder";
   launch.log_level = "warn";
   const auto memory = fs::WriteHolderLaunch(launch);

@@ -34,6 +34,7 @@
 #include "base/shared_records.h"
 #include "base/text.h"
 #include "fs/holder/holder_client.h"
+#include "fs/holder/server_start.h"
 
 namespace secretfs::fs {
 namespace {
@@ -218,6 +219,8 @@ class Server final : public HolderClient::Events {
                setup.generation, setup.restarts, setup.is_upgrade, getuid(), Status("Groups"),
                Status("CapEff"), Status("CapBnd"), Status("NoNewPrivs"), core.rlim_cur,
                setup.kept_values.valid(), setup.control.valid()));
+    events_.Add(Format("bound sandbox={} readable={}", setup.use_sandbox, setup.readable.size()));
+    TryToChange(setup.payload.get());
     if (setup.kept_values.valid()) CountValues(setup.kept_values.get());
     const absl::StatusOr<UniqueFd> early = client_->OpenFile(folder_ + "/allowed");
     events_.Add(Format("early open {}", early.ok()));
@@ -288,6 +291,17 @@ class Server final : public HolderClient::Events {
     if (!finished_.HasBeenNotified()) finished_.Notify();
   }
 
+  // As a server that was taken over would disarm the next one.
+  void TryToChange(int payload) {
+    char text[64] = {};
+    const ssize_t size = pread(payload, text, sizeof(text) - 1, 0);
+    const bool written = pwrite(payload, "x", 1, 0) >= 0;
+    const bool resized = ftruncate(payload, 0) == 0 || ftruncate(payload, 1 << 16) == 0;
+    void* const map = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, payload, 0);
+    events_.Add(Format("payload \"{}\" written={} resized={} mapped={}", size < 0 ? "?" : text,
+                       written, resized, map != MAP_FAILED));
+  }
+
   // One more each time; proves that the memory is the same.
   void CountValues(int memory) {
     absl::StatusOr<std::unique_ptr<KeptValues>> values = KeptValues::Attach(memory);
@@ -350,12 +364,14 @@ int Main(const std::string& folder) {
   std::ifstream mode(folder + "/mode");
   for (std::string word; mode >> word;) behaviour.words.insert(word);
   Events events(folder);
-  const char* number = getenv("SECRETFS_HOLDER_SOCKET");
-  if (number == nullptr) return 99;
+  absl::StatusOr<UniqueFd> socket = BecomeServer();
+  if (!socket.ok()) {
+    fprintf(stderr, "%s\n", socket.status().ToString().c_str());
+    return 99;
+  }
   // events' own descriptor is the last one.
   events.Add(Format("descriptors {}", OpenDescriptors()));
-  absl::StatusOr<std::unique_ptr<HolderClient>> client =
-      HolderClient::Connect(UniqueFd(atoi(number)));
+  absl::StatusOr<std::unique_ptr<HolderClient>> client = HolderClient::Connect(*std::move(socket));
   if (!client.ok()) {
     fprintf(stderr, "%s\n", client.status().ToString().c_str());
     return 98;

@@ -46,6 +46,8 @@ TEST(HolderProtocol, MessagesArriveWhole) {
   setup.hands_thread = 4711;
   setup.holder_user = 1000;
   setup.has_control = true;
+  setup.use_sandbox = false;
+  setup.readable = {"/a", "/b"};
   const auto setup_there = There<SetupMessage>(MessageToServer(setup), 3);
   EXPECT_EQ(setup_there.generation, 7u);
   EXPECT_EQ(setup_there.restarts, 6u);
@@ -55,6 +57,8 @@ TEST(HolderProtocol, MessagesArriveWhole) {
   EXPECT_EQ(setup_there.holder_user, 1000u);
   EXPECT_TRUE(setup_there.has_control);
   EXPECT_FALSE(setup_there.has_kept_values);
+  EXPECT_FALSE(setup_there.use_sandbox);
+  EXPECT_EQ(setup_there.readable, setup.readable);
 
   MountMessage mount;
   mount.id = MountId(3);
@@ -225,6 +229,7 @@ TEST(HolderLaunch, ArrivesWhole) {
   launch.server_arguments = {"/usr/bin/secretfs", "serve"};
   launch.server_user = 123;
   launch.server_group = 456;
+  launch.use_sandbox = false;
   launch.openable = {"/x", "/y"};
   launch.server_timeout = std::chrono::milliseconds(1500);
   launch.keep_values = false;
@@ -253,6 +258,7 @@ TEST(HolderLaunch, ArrivesWhole) {
   EXPECT_EQ(read->server_arguments, launch.server_arguments);
   EXPECT_EQ(read->server_user, launch.server_user);
   EXPECT_EQ(read->server_group, launch.server_group);
+  EXPECT_FALSE(read->use_sandbox);
   EXPECT_EQ(read->openable, launch.openable);
   EXPECT_EQ(read->server_timeout, launch.server_timeout);
   EXPECT_FALSE(read->keep_values);
@@ -286,6 +292,13 @@ TEST(HolderLaunch, WhatIsNone) {
   const absl::StatusOr<UniqueFd> memory = WriteHolderLaunch(relative);
   EXPECT_THAT(std::string(ReadHolderLaunch(memory->get()).status().message()),
               HasSubstr("absolute path"));
+  HolderLaunch long_list;
+  long_list.server_arguments = {"/usr/bin/secretfs"};
+  long_list.openable.assign(1000, "/" + std::string(100, 'x'));
+  const absl::StatusOr<UniqueFd> too_long = WriteHolderLaunch(long_list);
+  ASSERT_TRUE(too_long.ok());
+  EXPECT_THAT(std::string(ReadHolderLaunch(too_long->get()).status().message()),
+              HasSubstr("name their folders"));
   int pipe_ends[2];
   ASSERT_EQ(pipe2(pipe_ends, O_CLOEXEC), 0);
   const UniqueFd read_end(pipe_ends[0]), write_end(pipe_ends[1]);
