@@ -63,9 +63,7 @@ bool IsKeyCharacter(char c) {
 }
 
 // The manifest's reader has compiled the expression once already, so this cannot throw.
-std::regex MatcherOf(const k8s::FindSecrets& find) {
-  return std::regex(find.name_regexp);
-}
+std::regex MatcherOf(const k8s::FindSecrets& find) { return std::regex(find.name_regexp); }
 
 void AddFile(const Expansion& expansion, const std::string& name, ExpandedFile file,
              ExpandedFiles& files) {

@@ -40,7 +40,7 @@ struct RunFlags {
 
 absl::StatusOr<SupervisorOptions> OptionsOf(const RunFlags& flags,
                                             const std::vector<std::string>& command) {
-  SupervisorOptions options{.command = command, .reaction = {}};
+  SupervisorOptions options{.command = command, .inherited = {}, .reaction = {}};
   if (command.empty()) {
     return absl::InvalidArgumentError(
         "expected a program behind '--': secretfs run -f MANIFEST -- CMD");

@@ -32,7 +32,7 @@ TEST_F(ValuesCommandTest, GetReadsAFileOfAManifest) {
   Put("app", R"({"user":"u1"})");
   const std::string manifest = Manifest(
       "files:\n  - path: user\n    key: app\n    property: user\n"
-      "browse:\n  - path: all\n    prefix: \"\"\n");
+      "browse:\n  - path: all\n");
   EXPECT_EQ(Secretfs({"get", "-f", manifest, "user"}).output, "u1");
   EXPECT_EQ(Secretfs({"get", "-f", manifest, "all/app"}).output, R"({"user":"u1"})");
   const Finished missing = Secretfs({"get", "-f", manifest, "usr"});

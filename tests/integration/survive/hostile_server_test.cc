@@ -21,7 +21,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr uid_t kUser = 60999;
+constexpr uid_t kServerUser = 60999;
 
 class HostileServerTest : public SurviveTest {
  protected:
@@ -129,12 +129,12 @@ pid_t StartSpinner(const std::filesystem::path& found, uid_t user) {
 
 TEST_F(HostileServerTest, NobodyOfItsUserLooksIntoANewServer) {
   Put("a", "value");
-  ASSERT_NO_FATAL_FAILURE(MountDaemon({"--server-user", std::to_string(kUser), Url()}));
+  ASSERT_NO_FATAL_FAILURE(MountDaemon({"--server-user", std::to_string(kServerUser), Url()}));
   EXPECT_EQ(ReadFile(mount_point() / "a"), "value");
   pid_t server = Status().server;
-  EXPECT_THAT(StatusLine(server, "Uid"), HasSubstr(std::to_string(kUser)));
+  EXPECT_THAT(StatusLine(server, "Uid"), HasSubstr(std::to_string(kServerUser)));
   const std::filesystem::path found = folder() / "found";
-  const pid_t spinner = StartSpinner(found, kUser);
+  const pid_t spinner = StartSpinner(found, kServerUser);
   for (int i = 0; i < 8; ++i) {
     ASSERT_EQ(kill(server, SIGKILL), 0);
     server = NextServer(server);
@@ -142,7 +142,7 @@ TEST_F(HostileServerTest, NobodyOfItsUserLooksIntoANewServer) {
   EXPECT_EQ(ReadFile(found), "");
   // It would have seen one that lets itself be seen.
   const Finished seen =
-      testing::Run({"setpriv", "--reuid", std::to_string(kUser), "--regid", std::to_string(kUser),
+      testing::Run({"setpriv", "--reuid", std::to_string(kServerUser), "--regid", std::to_string(kServerUser),
                     "--clear-groups", "sh", "-c", "for i in 1 2 3 4 5; do sleep 0.1; done"});
   EXPECT_EQ(seen.exit_code, 0) << seen.errors;
   EXPECT_TRUE(Eventually([&] { return !ReadFile(found).empty(); }));

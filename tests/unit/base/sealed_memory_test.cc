@@ -44,7 +44,9 @@ TEST(SealedMemory, CannotBeChangedByWhoeverHasIt) {
   // Opened anew, it is the same memory.
   const std::string path = "/proc/self/fd/" + std::to_string(descriptor);
   const UniqueFd again(open(path.c_str(), O_RDWR | O_CLOEXEC));
-  if (again.valid()) EXPECT_EQ(pwrite(again.get(), "x", 1, 0), -1);
+  if (again.valid()) {
+    EXPECT_EQ(pwrite(again.get(), "x", 1, 0), -1);
+  }
   const absl::StatusOr<SealedView> view = SealedView::Of(descriptor, 4096);
   ASSERT_TRUE(view.ok()) << view.status();
   EXPECT_EQ(view->text(), kText);

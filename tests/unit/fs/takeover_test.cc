@@ -27,7 +27,7 @@ constexpr absl::Duration kTakeoverPatience = absl::Seconds(20);
 constexpr MountId kTakenMount{3};
 constexpr uint64_t kResent = uint64_t{1} << 63;
 
-UniqueFd JournalMemory() {
+UniqueFd MemoryOfAJournal() {
   UniqueFd memory(memfd_create("journal", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   EXPECT_EQ(ftruncate(memory.get(), static_cast<off_t>(RequestJournal::BytesNeeded())), 0);
   EXPECT_EQ(fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
@@ -85,7 +85,7 @@ class TakeoverTest : public ::testing::Test {
 
   FakeKernel kernel_;
   UniqueFd device_ = kernel_.TakeDevice();
-  UniqueFd journal_memory_ = JournalMemory();
+  UniqueFd journal_memory_ = MemoryOfAJournal();
   InitExchange agreed_;
   uint64_t generation_ = 0;
 };
