@@ -74,6 +74,13 @@ void ManifestTree::Restore(const SavedTree& saved, WallTime now,
   if (!views_.contains(current_)) {
     current_ = newest_ = AddView(atomic() ? NextGenerationName(now) : std::string(),
                                  atomic() ? InodeNumber() : kRootInode, now);
+    // With what is known of the files: the store will not say again what has not changed.
+    View& view = views_.at(current_);
+    for (size_t i = 0; atomic() && i < slots_.size(); ++i) {
+      view.files[i] = slots_[i]->current;
+      if (view.files[i] != InodeNumber()) table_.AddReference(view.files[i]);
+    }
+    NoteView(current_);
   } else if (!views_.contains(newest_)) {
     newest_ = views_.rbegin()->first;
   }

@@ -322,6 +322,7 @@ void OperationsImpl::RestorePlans(const SavedTree& saved, const SlotsById& slots
     const bool leads_there = manifest_ != nullptr && plan.data_target &&
                              manifest_->GenerationOf(*plan.data_target) == kept.value.generation;
     under_way.generation = leads_there ? kept.value.generation : 0;
+    if (!leads_there) plan.data_target.reset();
     under_way.record = kept.record;
     for (const uint64_t id : kept.value.slots) {
       const auto slot = slots.find(id);

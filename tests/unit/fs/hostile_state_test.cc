@@ -187,6 +187,7 @@ TEST_F(HostileStateTest, DirectoriesThatContainThemselvesAreNotWalkedForEver) {
   int answers = 0;
   operations_->Refresh("", [&answers](const absl::Status&) { ++answers; });
   Poll();
+  PublishAll();
   EXPECT_EQ(answers, 1);
   EXPECT_EQ(ReadPath("sub/b"), "value of b");
 }

@@ -155,7 +155,8 @@ TEST_F(HttpNetworkTest, NoProxyGetsWhatStaysOnThisMachineWithoutTls) {
   HttpTestServer proxy([](const auto&) { return Answer("through the proxy"); });
   HttpTestServer server([](const auto&) { return Answer("directly"); });
   setenv("http_proxy", proxy.Url("").c_str(), 1);
-  const std::string excepted = getenv("no_proxy");
+  const char* const set = getenv("no_proxy");
+  const std::string excepted = set == nullptr ? "" : set;
   unsetenv("no_proxy");
   for (const char* host : {"127.0.0.1", "localhost", "0x7f.1", "[::ffff:127.0.0.1]"}) {
     const Result result = Send(Get(Format("http://{}:{}/", host, server.port())));
