@@ -34,7 +34,7 @@ constexpr size_t kMostOfFirstThread = 1 << 20;
 
 // Its own frame is the deepest. A signal that is handled meanwhile uses the same
 // memory, but has ended when this goes on.
-[[gnu::noinline, gnu::no_sanitize("address", "thread", "undefined")]] void ScrubBelow(
+__attribute__((noinline, no_sanitize("address", "thread", "undefined"))) void ScrubBelow(
     uintptr_t lowest) {
   // Takes the place of what was just below the caller's frame.
   volatile uint64_t cover[64];
