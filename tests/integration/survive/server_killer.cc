@@ -3,7 +3,9 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <thread>
 
 #include "fs/holder/holder_control.h"
@@ -27,7 +29,13 @@ bool IsAlive(pid_t process) {
   std::string text;
   std::getline(file, text);
   const size_t name_end = text.rfind(')');
-  return name_end != std::string::npos && name_end + 2 < text.size() && text[name_end + 2] != 'Z';
+  if (name_end == std::string::npos || name_end + 2 >= text.size()) return false;
+  if (text[name_end + 2] != 'Z') return true;
+  // The first thread of a process that was killed may end before the others, which hold its files.
+  std::error_code error;
+  const std::filesystem::directory_iterator tasks("/proc/" + std::to_string(process) + "/task",
+                                                  error);
+  return !error && std::distance(begin(tasks), end(tasks)) > 1;
 }
 
 ServerKiller::ServerKiller(std::string holder_path, unsigned seed)
