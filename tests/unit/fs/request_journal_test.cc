@@ -12,6 +12,8 @@
 #include <cstring>
 #include <set>
 
+#include "tests/unit/fs/journal_memory.h"
+
 namespace secretfs::fs {
 namespace {
 
@@ -30,14 +32,6 @@ std::vector<std::byte> Request(uint64_t unique, uint32_t opcode = FUSE_LOOKUP, s
   header.unique = unique;
   memcpy(bytes.data(), &header, sizeof(header));
   return bytes;
-}
-
-// As the holder makes it.
-UniqueFd JournalMemory() {
-  UniqueFd memory(memfd_create("journal", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  EXPECT_EQ(ftruncate(memory.get(), static_cast<off_t>(RequestJournal::BytesNeeded())), 0);
-  EXPECT_EQ(fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
-  return memory;
 }
 
 class RequestJournalTest : public ::testing::Test {

@@ -13,6 +13,7 @@
 #include "tests/fakes/eventually.h"
 #include "tests/fakes/fake_kernel.h"
 #include "tests/fakes/fake_operations.h"
+#include "tests/unit/fs/journal_memory.h"
 
 namespace secretfs::fs {
 namespace {
@@ -26,13 +27,6 @@ using ::testing::SizeIs;
 constexpr absl::Duration kTakeoverPatience = absl::Seconds(20);
 constexpr MountId kTakenMount{3};
 constexpr uint64_t kResent = uint64_t{1} << 63;
-
-UniqueFd MemoryOfAJournal() {
-  UniqueFd memory(memfd_create("journal", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  EXPECT_EQ(ftruncate(memory.get(), static_cast<off_t>(RequestJournal::BytesNeeded())), 0);
-  EXPECT_EQ(fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
-  return memory;
-}
 
 // One server, as far as the connection knows it.
 struct Server {
@@ -85,7 +79,7 @@ class TakeoverTest : public ::testing::Test {
 
   FakeKernel kernel_;
   UniqueFd device_ = kernel_.TakeDevice();
-  UniqueFd journal_memory_ = MemoryOfAJournal();
+  UniqueFd journal_memory_ = JournalMemory();
   InitExchange agreed_;
   uint64_t generation_ = 0;
 };
